@@ -1,0 +1,56 @@
+# Each target does its own set-up. `make` alone prints what there is.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help up test faults chaos check bench model lock clean
+
+help:            ## what there is
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+up: $(READY)     ## the main job: embedded Redis, demo site, beat, worker, Flower, live table (ARGS="--for 60")
+	@$(BIN)/anp up $(ARGS)
+
+test: $(READY)   ## the tests (ARGS="-k name")
+	@$(BIN)/python -m pytest -n 3 $(ARGS)
+
+faults: $(READY) ## the fault suite: real processes killed, paused and cut off
+	@$(BIN)/python -m pytest -m faults -n 5 tests/faults $(ARGS)
+
+chaos: $(READY)  ## all faults mixed over a second-by-second schedule (ARGS="--minutes 10 --seed 7")
+	@$(BIN)/python -m tests.faults.chaos $(ARGS)
+
+check: $(READY)  ## lint, format, types, import rules, the quick search of the protocol model
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy worker schedules tests
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.model --quick
+
+model: $(READY)  ## the long search of the protocol model (about 20 minutes)
+	@$(BIN)/python -m tests.model --long
+
+bench: $(READY)  ## guarded against plain Celery, as ratios
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock:            ## pin every dependency anew, with hashes (needs uv)
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
+	  --custom-compile-command "make lock" -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:           ## remove the environment, the state of `make up`, and caches
+	rm -rf $(VENV) .anp .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "anp needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "This Python cannot make an environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once) …"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

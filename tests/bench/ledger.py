@@ -1,0 +1,55 @@
+"""Rows made without a worker, through the same scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from worker import enqueue
+from worker.reliability.records import Begun, NewRun
+
+NODE = "bench"
+#: Rows that one script plans.
+BATCH = 500
+
+
+def register(task: Any) -> None:
+    """Make `NODE` a living node, for an hour."""
+    replace(task.ledger, lease=3_600_000).heartbeat(NODE, {"kind": "worker"})
+
+
+def rows(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
+    """New rows of a task, not planned yet."""
+    for number in range(count):
+        checked = task.contract.check((number,), {})
+        new = enqueue.draft(task, checked, {}).new
+        message, queue, priority = enqueue.message_for(task, new.run_id, checked)
+        yield replace(enqueue.complete(new, message, queue, priority), **changes)
+
+
+def planned(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
+    """Rows that stand in the ledger."""
+    news = rows(task, count, **changes)
+    while batch := list(islice(news, BATCH)):
+        task.ledger.plan(batch)
+        yield from batch
+
+
+def begun(task: Any, run_id: str) -> Begun:
+    """An attempt of a queued row."""
+    answer, _ = task.ledger.begin(run_id, NODE, "child", run_id)
+    assert isinstance(answer, Begun), answer
+    return answer
+
+
+def settled(task: Any, run_id: str, fence: int) -> None:
+    """The attempt succeeds, with Celery's record of a no-op's result."""
+    meta = task.backend.encode(task.backend._get_result_meta(1, "SUCCESS", None, None) | {"task_id": run_id})
+    task.ledger.settle(run_id, NODE, fence, "succeeded", result="1", as_expected=1, meta=meta)
+
+
+def finished(task: Any, run_id: str) -> None:
+    """Begin and settle."""
+    settled(task, run_id, begun(task, run_id).fence)

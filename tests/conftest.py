@@ -1,0 +1,66 @@
+"""One Redis for the whole test run (one for each pytest-xdist process), named before anything reads the settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.support.stack import Stack
+from worker.app import app
+from worker.embedded.server import LEDGER, RedisServer
+from worker.port import free
+from worker.settings import settings
+
+TASKS = "tests.support.probe"
+PASSWORD = "loopback"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The settings of the tests; nothing is started yet."""
+    for name in [name for name in os.environ if name.startswith("ANP_")]:
+        del os.environ[name]
+    os.environ["ANP_REDIS_URL"] = f"redis://:{PASSWORD}@127.0.0.1:{free()}/0"
+    os.environ["ANP_TASKS"] = TASKS
+    os.environ["ANP_LEASE"] = "3"
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis at ANP_REDIS_URL."""
+    port = int(os.environ["ANP_REDIS_URL"].rpartition(":")[2].partition("/")[0])
+    with RedisServer(tmp_path_factory.mktemp("redis"), LEDGER, port=port, password=PASSWORD) as server:
+        yield server
+        # A result that outlives Redis has nothing to unsubscribe from.
+        app.backend.remove_pending_result = lambda result: result
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    """An empty Redis."""
+    client = Redis.from_url(os.environ["ANP_REDIS_URL"], decode_responses=True)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def shared_stack(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A worker that the tests of one module share."""
+    client = Redis.from_url(os.environ["ANP_REDIS_URL"])
+    client.flushall()
+    client.close()
+    with Stack(tmp_path_factory.mktemp("stack"), os.environ["ANP_REDIS_URL"]) as stack:
+        stack.worker()
+        yield stack
+
+
+@pytest.fixture
+def stack(redis: Redis, tmp_path: Path) -> Iterator[Stack]:
+    """An empty stack: start workers and beats in it as a test needs them."""
+    with Stack(tmp_path, os.environ["ANP_REDIS_URL"]) as stack:
+        yield stack

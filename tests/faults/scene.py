@@ -1,0 +1,256 @@
+"""The scene of one cell: a Redis of its own, two workers and sometimes a beat, each behind a link that can be cut."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from celery.app.control import Control
+from kombu import Connection
+
+from tests.support.eventually import eventually
+from tests.support.journal import Journal
+from tests.support.probe import probe
+from tests.support.proxy import Proxy
+from tests.support.stack import Process, Stack
+from worker import enqueue
+from worker.app import app
+from worker.embedded.server import LEDGER, RedisServer
+from worker.errors import AnpError
+from worker.port import HOST
+from worker.reliability.records import NewRun, Ring
+from worker.reliability.run import Run
+
+#: Seconds of the lease in every cell: short, so that cells are quick; long enough for a busy machine.
+LEASE = 3.0
+#: A schedule that never comes: a beat that only does upkeep.
+NO_TICKS = '[[schedule]]\nname = "never"\ntask = "probe.add"\ncron = "0 0 1 1 *"\ninput = { x = 1, y = 2 }\n'
+#: A queue that nobody reads until `Scene.listen`.
+LATER = "later"
+
+
+class LinkedStack(Stack):
+    """A stack whose processes each have a link of their own to Redis.
+
+    Args:
+        folder: for logs and the journal.
+        server: the Redis.
+        proxy: where the links are.
+    """
+
+    def __init__(self, folder: Path, server: RedisServer, proxy: Proxy, **settings: str) -> None:
+        super().__init__(folder, server.url, {"lease": f"{LEASE:g}", **settings})
+        self.server = server
+        self.proxy = proxy
+
+    def start(self, name: str, *arguments: str, **settings: str) -> Process:
+        """Start a process behind its link."""
+        port = self.proxy.port(name)
+        url = self.server.url.replace(f"{HOST}:{self.server.port}", f"{HOST}:{port}")
+        return super().start(name, *arguments, redis_url=url, **settings)
+
+
+class Scene:
+    """What a cell acts on; also a context manager that ends all of it.
+
+    Args:
+        folder: for everything it writes.
+        **settings: of its processes, by lower-case name.
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.struck = 0.0
+        self.outage = 0.0
+        self.gates: list[str] = []
+        self.watched: list[str] = []
+        self.child = 0
+        self.victim: Process
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        redis_folder = self.folder / "redis"
+        self.server = self._open.enter_context(RedisServer(redis_folder, LEDGER))
+        self.proxy = self._open.enter_context(Proxy(self.server.port))
+        self.stack = LinkedStack(self.folder, self.server, self.proxy, **self.settings)
+        self.journal = Journal(self.stack.journal)
+        self.ledger = self.stack.ledger
+        self.broker = self._open.enter_context(Connection(self.server.url))
+        self.control = Control(app)
+        self.control.mailbox.producer_pool = None  # else it would publish to the app's own Redis
+        self._open.push(self.stack)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.server.pid:
+            os.kill(self.server.pid, signal.SIGCONT)
+        self._open.__exit__(kind, error, trace)
+
+    # -- processes --------------------------------------------------------------------------------
+
+    def two_workers(self) -> None:
+        """Two workers with one child each; either may be the victim."""
+        workers = [self.stack.worker(concurrency=1, wait=False) for _ in range(2)]
+        for worker in workers:
+            eventually(partial(self._is_ready, worker), 40, f"{worker.name} to be ready")
+        self.victim = workers[0]
+
+    def _is_ready(self, worker: Process) -> bool:
+        return " ready." in worker.said()
+
+    def worker_of(self, pid: int) -> Process:
+        """The worker that a child belongs to."""
+        for process in self.stack.processes:
+            if pid in {one.pid for one in process.tree()}:
+                return process
+        raise AssertionError(f"no worker has a child {pid}")
+
+    def alive(self) -> list[Process]:
+        """The processes that run."""
+        return [process for process in self.stack.processes if process.process.poll() is None]
+
+    def node_of(self, worker: Process) -> str:
+        """The node that a worker is now."""
+        return next(node.node for node in self.ledger.nodes() if node.pid == worker.pid)
+
+    def kill_child(self) -> None:
+        """kill -9 of the victim's child; the one that stood at the gate, if one did."""
+        os.kill(self.child or self.victim.children()[0].pid, signal.SIGKILL)
+
+    def child_lives(self) -> bool:
+        """Whether the child that stood at the gate is still there."""
+        return self.child in {process.pid for process in self.victim.children()}
+
+    def resume_child(self) -> None:
+        """SIGCONT for the victim's child, while its main process stays stopped."""
+        os.kill(self.child, signal.SIGCONT)
+
+    # -- runs -------------------------------------------------------------------------------------
+
+    def draft(self, *script: list[Any], lock: str = "", queue: str = "") -> NewRun:
+        """A run of the probe, not planned yet."""
+        kwargs = {"path": str(self.journal.path), "script": list(script), "lock": lock or "own"}
+        checked = probe.contract.check((), kwargs)
+        new = enqueue.draft(probe, checked, {}).new
+        message, name, priority = enqueue.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
+        return enqueue.complete(new, message, name, priority)
+
+    def send(self, *script: list[Any], lock: str = "", queue: str = "", ring: bool = True) -> str:
+        """Plan a run and ring, as a beat does.
+
+        Returns:
+            Its id; the verdict watches it.
+        """
+        new = self.draft(*script, lock=lock, queue=queue)
+        _, rung = self.ledger.plan([new])
+        if ring:
+            self.ring(rung)
+        self.watched.append(new.run_id)
+        return new.run_id
+
+    def ring(self, rung: Ring) -> None:
+        """Send what a script handed out."""
+        with self.broker.Producer() as producer:
+            enqueue.ring(app, rung, producer)
+
+    def ring_again(self, run_id: str) -> None:
+        """Double a run's message."""
+        row = self.ledger.store.read("hgetall", self.ledger.store.key(f"run:{run_id}"))
+        self.ring(Ring(int(row.get("rung") or 1), ((run_id, row["message"]),)))
+
+    def waiting_messages(self) -> int:
+        """Messages that nobody has taken."""
+        return sum(self.ledger.store.client.llen(queue) for queue in ("default", LATER))
+
+    def listen(self, queue: str) -> None:
+        """Let every worker that lives read a queue."""
+        self._ask_all("add_consumer", queue=queue)
+
+    def go_deaf(self, queue: str) -> None:
+        """Let no worker read a queue."""
+        self._ask_all("cancel_consumer", queue=queue)
+
+    def hears(self) -> None:
+        """Every worker that lives answers: none is up but deaf."""
+        self._ask_all("ping")
+
+    def _ask_all(self, command: str, **arguments: str) -> None:
+        for worker in self.alive():
+            if worker.name.startswith("worker") and not worker.paused:
+                name = f"{worker.name}@{socket.gethostname()}"
+                eventually(partial(self._answer, command, arguments, name), 20, f"{name} to answer {command}")
+
+    def _answer(self, command: str, arguments: dict[str, str], worker: str) -> Any:
+        return self.control.broadcast(
+            command, arguments, connection=self.broker, destination=[worker], reply=True, timeout=1, limit=1
+        )
+
+    # -- the moment -------------------------------------------------------------------------------
+
+    def reaches_gate(self, gate: str, run_id: str) -> None:
+        """Wait until a process stands at a gate; its worker is the victim."""
+        line = eventually(lambda: self.journal.lines("at", name=gate, run=run_id), 20, f"{run_id} to reach {gate}")[-1]
+        self.gates.append(gate)
+        self.victim = self.worker_of(line["pid"])
+        self.child = int(line["pid"])
+
+    def strike(self) -> None:
+        """Now the fault happens."""
+        self.struck = time.time()
+
+    def open_gates(self) -> None:
+        """Let everybody go on."""
+        for gate in self.gates:
+            self.journal.open(gate)
+
+    def goes_on(self, timeout: float) -> float:
+        """Wait until the watched runs do anything after the strike.
+
+        Returns:
+            Seconds from the strike to the first line of the last of them.
+        """
+        return max(self._first_line(run_id, timeout) for run_id in self.watched)
+
+    def _first_line(self, run_id: str, timeout: float) -> float:
+        def line() -> Any:
+            run = self.ledger.run(run_id)
+            later = [
+                line for line in self.journal.lines(run=run_id)
+                if line["at"] > self.struck and line["event"] != "at" and line["accepted"]
+            ]  # fmt: skip
+            return later[:1] or ([{"at": self.struck}] if run.final else [])
+
+        return float(eventually(line, timeout, f"{run_id} to go on")[0]["at"]) - self.struck
+
+    def works_on(self) -> None:
+        """Every worker that lives is a node of the ledger and answers, and a new run succeeds."""
+        pids = {worker.pid for worker in self.alive() if worker.name.startswith("worker")}
+        eventually(lambda: pids <= {node.pid for node in self.ledger.nodes()}, 20, "every worker to be a node")
+        self.hears()
+        self.stack.ends(self.send(["effect", "last"], lock="last"), 20)
+
+    def runs(self) -> list[Run]:
+        """The watched runs."""
+        return [self.ledger.run(run_id) for run_id in self.watched]
+
+    def story(self) -> str:
+        """Everything that was recorded, for who looks for the cause of a failure."""
+        parts = [f"struck at {datetime.fromtimestamp(self.struck, UTC)}"]
+        with suppress(AnpError):
+            for run in self.runs():
+                steps = [f"{step.time:%H:%M:%S.%f} {step.after} {step.node} {step.reason}" for step in run.history]
+                parts.append("\n  ".join([f"{run.run_id}: {run.state}", *steps]))
+        parts += [f"{datetime.fromtimestamp(line.pop('at'), UTC):%H:%M:%S.%f} {line}" for line in self.journal.lines()]
+        parts += [f"--- {process.name}\n{process.said()[-4000:]}" for process in self.stack.processes]
+        return "\n".join(parts)

@@ -1,0 +1,115 @@
+"""What a storm has left: counts from the rows of the ledger and the lines of the journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from tests.faults.storm import Strike
+from tests.faults.verdict import ENTRIES, overlaps, wrong
+from tests.support.journal import Line
+from worker.reliability.run import Run, tick_id
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The figures of a storm."""
+
+    expected: int
+    run: int
+    given_up: int
+    lost: list[str]
+    doubled: list[str]
+    overlaps: list[str]
+    refused: int
+    repeated: int
+    recovery: list[float]
+
+    @property
+    def good(self) -> bool:
+        """Nothing lost, nothing doubled, no lock with two holders."""
+        return not (self.lost or self.doubled or self.overlaps)
+
+    def __str__(self) -> str:
+        p50, p95, most = _spread(self.recovery)
+        figures = [
+            ("ticks expected", self.expected), ("run", self.run), ("given up, told", self.given_up),
+            ("lost", len(self.lost)), ("doubled", len(self.doubled)), ("lock overlaps", len(self.overlaps)),
+            ("late writes refused", self.refused), ("effects repeated after a loss", self.repeated),
+            ("recoveries", len(self.recovery)),
+            ("recovery p50/p95/max", f"{p50:.1f} s / {p95:.1f} s / {most:.1f} s"),
+        ]  # fmt: skip
+        return "\n".join(f"{name:<32}{value:>8}" for name, value in figures)
+
+
+def tally(ticks: Mapping[str, int], runs: Sequence[Run], lines: Sequence[Line], strikes: Iterable[Strike]) -> Tally:
+    """Count.
+
+    Args:
+        ticks: seconds between two ticks of each schedule.
+        runs: every row.
+        lines: the journal.
+        strikes: the faults.
+
+    Returns:
+        The figures.
+    """
+    crossed = list(overlaps(lines))
+    expected = {tick for name, every in ticks.items() for tick in _expected(name, every, runs)}
+    seen = {run.run_id for run in runs}
+    lost = [f"{tick} has no row" for tick in sorted(expected - seen)]
+    lost += [f"{run.run_id} is {run.state}: {run.reason}" for run in runs if not _ended_well(run)]
+    complaints = [told for told in wrong(runs, lines, late=True) if told not in crossed]
+    given_up = [run for run in runs if "quarantined" in {step.after for step in run.history} or _quarantined(run)]
+    return Tally(
+        expected=len(expected),
+        run=sum(run.state in ("succeeded", "rolled_back") for run in runs),
+        given_up=len(given_up),
+        lost=lost,
+        doubled=complaints,
+        overlaps=crossed,
+        refused=sum(not line["accepted"] for line in lines),
+        repeated=sum(bool(line.get("again")) for line in lines),
+        recovery=sorted(_recoveries(lines, strikes)),
+    )
+
+
+def _expected(name: str, every: int, runs: Iterable[Run]) -> Iterator[str]:
+    times = [int(run.tick.timestamp()) for run in runs if run.schedule == name and run.tick]
+    return (tick_id(name, time) for time in range(min(times), max(times) + every, every)) if times else iter(())
+
+
+def _ended_well(run: Run) -> bool:
+    return run.state in ("succeeded", "rolled_back")
+
+
+def _quarantined(run: Run) -> bool:
+    return any("took its worker down too often" in step.reason for step in run.history)
+
+
+def _recoveries(lines: Sequence[Line], strikes: Iterable[Strike]) -> Iterator[float]:
+    """Seconds from each strike that ended a body until its run was entered again."""
+    closed = {(line["run"], line["fence"]): line["at"] for line in lines if line["event"] == "end"}
+    entries = [line for line in lines if line["event"] in ENTRIES]
+    following: dict[str, list[Line]] = {}
+    for line in entries:
+        following.setdefault(line["run"], []).append(line)
+    told = Counter[tuple[str, int]]()
+    for strike in sorted(strikes, key=lambda strike: -strike.at):  # the last fault before the new attempt counts
+        for line in entries:
+            body = (line["run"], line["fence"])
+            if line["pid"] not in strike.pids or line["at"] > strike.at or body in closed or told[body]:
+                continue
+            again = [later["at"] for later in following[line["run"]] if later["fence"] > line["fence"]]
+            if again and min(again) > strike.at:
+                told[body] += 1
+                yield min(again) - strike.at
+
+
+def _spread(values: list[float]) -> tuple[float, float, float]:
+    if len(values) < 2:
+        return (values[0],) * 3 if values else (0.0, 0.0, 0.0)
+    cuts = quantiles(values, n=20, method="inclusive")
+    return cuts[9], cuts[18], values[-1]

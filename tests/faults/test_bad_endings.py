@@ -1,0 +1,158 @@
+"""Bodies and hooks that end badly: each run gets a named state and a clear error, and the worker stays up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.faults import endings
+from tests.support.eventually import eventually
+from tests.support.journal import Journal
+from tests.support.probe import add
+from tests.support.stack import Stack
+from worker import enqueue
+from worker.app import app
+from worker.embedded.server import RedisServer
+from worker.reliability.run import Run
+
+TASKS = "tests.support.probe,tests.faults.endings"
+
+
+@pytest.fixture(scope="module")
+def shared(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    url = os.environ["ANP_REDIS_URL"]
+    with Redis.from_url(url) as client:
+        client.flushall()
+    with Stack(tmp_path_factory.mktemp("endings"), url, {"tasks": TASKS}) as stack:
+        stack.worker()
+        yield stack
+
+
+@pytest.fixture
+def stack(shared: Stack) -> Iterator[Stack]:
+    """The shared stack; whatever ended in it, its one worker is still there and works."""
+    yield shared
+    assert [process.process.poll() for process in shared.processes] == [None]
+    assert add.delay(1, 2).get(timeout=20) == 3
+
+
+@pytest.fixture
+def journal(stack: Stack, request: pytest.FixtureRequest) -> Journal:
+    return Journal(stack.folder / request.node.name.replace("/", " "))
+
+
+def message_of(run: Run) -> str:
+    assert run.error is not None, f"{run.state}: {run.reason}"
+    return str(run.error["message"])
+
+
+def bodies(run: Run) -> int:
+    """How often its body was entered."""
+    return [step.after for step in run.history].count("running")
+
+
+@pytest.mark.parametrize(
+    ("way", "state", "says"),
+    [
+        ("awkward", "failed", "awkward 7"),
+        ("object", "failed", "JSON"),
+        ("large", "failed", "too large"),
+    ],
+)
+def test_what_cannot_be_kept_is_a_failure_that_says_so(stack: Stack, way: str, state: str, says: str) -> None:
+    run = stack.ends(endings.ends.delay(way).id)
+    assert (run.state, run.attempts, run.losses) == (state, 1, 0)
+    assert says in message_of(run) + run.reason
+
+
+@pytest.mark.parametrize("way", ["interrupt", "sys.exit", "os._exit", "kill"])
+def test_a_body_that_takes_its_process_down_ends_in_quarantine(stack: Stack, way: str) -> None:
+    run = stack.ends(endings.ends.delay(way).id, 40)
+    assert (run.state, run.losses) == ("quarantined", 3)
+    assert "its child" in run.reason
+
+
+def test_undo_data_that_is_not_json_fails_the_run_before_its_effect(stack: Stack, journal: Journal) -> None:
+    run = stack.ends(endings.records.delay(str(journal.path), 1, odd=True).id)
+    assert (run.state, bodies(run)) == ("rolled_back", 1)
+    assert "Undo entry 'entry 0' cannot be kept. Expected: JSON values" in message_of(run)
+    assert journal.lines() == []
+
+
+def test_an_undo_entry_that_is_too_large_fails_the_run_before_its_effect(stack: Stack, journal: Journal) -> None:
+    run = stack.ends(endings.records.delay(str(journal.path), 70_000).id)
+    assert (run.state, bodies(run)) == ("rolled_back", 1)
+    assert "Undo entry 'entry 0' is too large" in message_of(run)
+    assert journal.lines() == []
+
+
+def test_undo_entries_beyond_their_limit_fail_the_run_and_those_before_are_undone(
+    stack: Stack, journal: Journal
+) -> None:
+    run = stack.ends(endings.records.delay(str(journal.path), 500, count=10).id)
+    assert (run.state, bodies(run)) == ("rolled_back", 1)
+    assert "are full" in message_of(run)
+    effects = [f"entry {line['number']}" for line in journal.lines("effect")]
+    assert effects == ["entry 0", "entry 1", "entry 2"]
+    assert [line["name"] for line in journal.lines("undone")] == effects[::-1]
+
+
+def test_a_hook_that_gives_up_keeps_its_lock_until_an_operator_resolves_it(stack: Stack, journal: Journal) -> None:
+    broken = stack.ends(endings.fails.delay(str(journal.path), "resolved", "at once").id)
+    assert broken.state == "rollback_failed"
+    assert "The hook cannot go on" in broken.reason
+    assert [(entry.outcome, "BadUsage" in entry.note) for entry in broken.undo] == [("failed", True)]
+    assert message_of(broken) == "as asked"
+    assert f"the rollback of {broken.run_id} failed" in stack.processes[0].said()
+    waiting = endings.fails.delay(str(journal.path), "resolved", "fine")
+    assert stack.run(waiting.id).state == "blocked"
+    assert broken.run_id in stack.run(waiting.id).reason
+    run, rung = stack.ledger.operate(broken.run_id, "resolve", "tests", "mended by hand")
+    enqueue.ring(app, rung)
+    assert run.state == "rolled_back"
+    assert "mended by hand" in run.reason
+    assert stack.ends(waiting.id).state == "succeeded"
+
+
+def test_a_hook_that_was_mended_is_asked_again_by_an_operator(stack: Stack, journal: Journal) -> None:
+    broken = stack.ends(endings.fails.delay(str(journal.path), "mended", "at once").id)
+    assert broken.state == "rollback_failed"
+    (journal.path.parent / f"{journal.path.name}.mended").touch()
+    enqueue.ring(app, stack.ledger.operate(broken.run_id, "rollback", "tests")[1])
+    mended = stack.reaches(broken.run_id, "rolled_back")
+    assert [entry.outcome for entry in mended.undo] == ["undone"]
+    assert len(journal.lines("undone")) == 2
+
+
+@pytest.mark.faults
+def test_a_hook_that_raises_is_tried_five_times_before_it_waits_for_a_person(stack: Stack, journal: Journal) -> None:
+    broken = stack.ends(endings.fails.delay(str(journal.path), "five", "each time").id, 90)
+    assert (broken.state, len(journal.lines("undone"))) == ("rollback_failed", 5)
+    assert "RuntimeError after 5 attempts" in broken.reason
+
+
+@pytest.mark.parametrize("what", ["undo", "step", "progress", "result"])
+def test_an_effect_after_lost_ownership_is_refused_and_told(stack: Stack, journal: Journal, what: str) -> None:
+    result = endings.late.delay(str(journal.path), what)
+    eventually(lambda: journal.lines("at"), 20, "the body to stand at its gate")
+    held = stack.run(result.id)
+    assert held.node
+    assert held.fence
+    state, rung = stack.ledger.lose(result.id, held.node, held.fence, "fenced", "taken by the test")
+    assert state == "queued"
+    enqueue.ring(app, rung)
+    assert stack.ends(result.id).result == "second"
+    journal.open(what)
+    if what == "result":
+        refused = f"The late result of {result.id} was refused"
+    else:
+        eventually(lambda: journal.lines("lost"), 10, "the refusal")
+        refused = f"This attempt does not own {result.id} any more, so its {what} was refused"
+        assert refused in journal.lines("lost")[0]["says"]
+    eventually(lambda: refused in stack.processes[0].said(), 10, "the log to tell of it")
+    after: Any = stack.run(result.id)
+    assert (after.state, after.result, after.attempts, after.undo) == ("succeeded", "second", 2, ())

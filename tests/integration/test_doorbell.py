@@ -1,0 +1,90 @@
+"""The message that a script sends by itself is the one that kombu would have sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from celery.signals import before_task_publish
+from redis import Redis
+
+from tests.support.probe import add
+from worker.app import app
+from worker.doorbell import STAMP
+
+#: What differs from one message to the next, and how kombu packs the body.
+OWN = ("delivery_tag", "body_encoding")
+
+
+def taken(redis: Redis, queue: str = "default") -> Any:
+    """The only message of a queue, as a worker reads it."""
+    assert redis.llen(queue) == 1
+    raw = json.loads(str(redis.rpop(queue)))
+    with app.connection() as connection:
+        message = connection.default_channel.Message(raw, channel=connection.default_channel)
+    return raw, message
+
+
+@pytest.mark.parametrize("options", [{}, {"priority": 7}, {"queue": "other"}])
+def test_the_script_sends_what_kombu_would_send(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    queue = options.get("queue", "default") + ("\x06\x166" if "priority" in options else "")
+    add.apply_async((1, 2), task_id="same", **options)
+    ours, mine = taken(redis, queue)
+    redis.flushall()
+    monkeypatch.setattr(app.amqp, "sends_itself", lambda *_: False)
+    add.apply_async((1, 2), task_id="same", **options)
+    kombus, theirs = taken(redis, queue)
+    assert mine.payload == theirs.payload
+    for raw in (ours, kombus):
+        assert raw["headers"].pop(STAMP) > 1_700_000_000_000
+        raw.pop("body")
+        for name in OWN:
+            raw["properties"].pop(name)
+    assert ours == kombus
+
+
+def test_an_enqueue_is_one_round_trip_that_plans_and_sends(redis: Redis) -> None:
+    app.conf.task_send_sent_event = False
+    try:
+        add.delay(0, 0)
+        before = redis.info("commandstats")
+        add.delay(1, 2)
+        after = redis.info("commandstats")
+    finally:
+        app.conf.task_send_sent_event = True
+    calls = {name: stat["calls"] - before.get(name, {"calls": 0})["calls"] for name, stat in after.items()}
+    assert calls["cmdstat_evalsha"] == 1
+    assert redis.llen("default") == 2
+
+
+def test_a_header_that_a_signal_adds_is_sent_and_kept(redis: Redis) -> None:
+    def trace(headers: dict[str, Any], **_: Any) -> None:
+        headers["trace"] = "t1"
+
+    before_task_publish.connect(trace)
+    try:
+        result = add.delay(1, 2)
+    finally:
+        before_task_publish.disconnect(trace)
+    assert taken(redis)[1].headers["trace"] == "t1"
+    row = json.loads(str(redis.hget(f"anp:ledger:run:{result.id}", "message")))
+    assert row["headers"]["trace"] == "t1"
+
+
+def test_a_run_that_waits_is_not_sent(redis: Redis) -> None:
+    add.apply_async((1, 2), countdown=60)
+    assert redis.llen("default") == 0
+
+
+def test_a_replayed_plan_sends_nothing_more(redis: Redis) -> None:
+    first = add.apply_async((1, 2), key="once")
+    assert add.apply_async((1, 2), key="once").id == first.id
+    assert redis.llen("default") == 1
+
+
+def test_a_compressed_message_is_left_to_kombu(redis: Redis) -> None:
+    add.apply_async((1, 2), compression="zlib")
+    assert taken(redis)[1].payload[0] == []

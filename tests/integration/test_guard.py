@@ -1,0 +1,120 @@
+"""An app of somebody else's: guarded with one call, and its beat taken over with one flag."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from tests.support.eventually import eventually
+from tests.support.stack import Stack
+from worker.app import app, check_tasks, guard
+from worker.errors import BadDeclaration
+
+GUARDED = """
+from celery import Celery, Task
+from worker.app import guard
+
+app = Celery("theirs", broker="{url}", backend="{url}")
+guard(app)
+
+@app.task
+def hello(name, times=1):
+    return f"hello {{name}}" * times
+
+@app.task(base=Task)
+def plain(name):
+    open("{journal}", "a").write('{{"event": "plain"}}\\n')
+
+app.conf.beat_schedule = {{
+    "greet": {{"task": "guarded_app.hello", "schedule": 1.0, "args": ("ann",), "kwargs": {{"times": 2}}}},
+    "note": {{"task": "guarded_app.plain", "schedule": 2.0, "args": ("ann",)}},
+}}
+"""
+PLAIN = """
+from celery import Celery
+
+app = Celery("theirs", broker="{url}", backend="{url}")
+
+@app.task
+def hello(name):
+    open("{journal}", "a").write('{{"event": "hello"}}\\n')
+
+app.conf.beat_schedule = {{"greet": {{"task": "plain_app.hello", "schedule": 1.0, "args": ("ann",)}}}}
+"""
+
+
+def write(stack: Stack, name: str, text: str) -> str:
+    (stack.folder / f"{name}.py").write_text(text.format(url=stack.redis_url, journal=stack.journal))
+    return name
+
+
+@pytest.fixture(autouse=True)
+def _only_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "ANP_TASKS", "")
+
+
+def test_one_call_guards_an_existing_app_and_its_beat_schedule(stack: Stack) -> None:
+    name = write(stack, "guarded_app", GUARDED)
+    stack.worker(app=name)
+    stack.start("beat", "-A", name, "beat", "-S", "schedules.beat:Scheduler", "-l", "INFO")
+    run = eventually(lambda: [r for r in stack.ledger.runs(50, schedule="greet") if r.state == "succeeded"], 30)[0]
+    assert run.result == "hello annhello ann"
+    assert run.input == {"name": "ann", "times": 2}
+    eventually(lambda: [r for r in stack.ledger.runs(50, schedule="note") if r.state == "sent"], 20, "a sent tick")
+    eventually(lambda: stack.lines("plain"), 20, "the task that is not guarded to run")
+
+
+def test_one_flag_takes_over_the_beat_of_an_app_that_is_not_guarded(stack: Stack) -> None:
+    name = write(stack, "plain_app", PLAIN)
+    stack.worker(app=name)
+    stack.start("beat", "-A", name, "beat", "-S", "schedules.beat:Scheduler", "-l", "INFO")
+    eventually(lambda: stack.lines("hello"), 30, "its task to run")
+    sent = eventually(lambda: [r for r in stack.ledger.runs(50, schedule="greet") if r.state == "sent"], 20)
+    assert len(stack.lines("hello")) <= len(stack.ledger.runs(50, schedule="greet"))
+    assert sent[0].run_id.startswith("greet@")
+
+
+def test_guard_refuses_an_app_that_it_would_guard_only_in_part() -> None:
+    made = Celery("late", set_as_current=False)
+    made.finalize()
+    with pytest.raises(BadDeclaration, match="too late"):
+        guard(made)
+    other = Celery("own", task_cls="somewhere:Task", set_as_current=False)
+    with pytest.raises(BadDeclaration, match="task class of its own"):
+        guard(other)
+
+
+def test_an_unknown_option_is_refused_with_a_hint() -> None:
+    with pytest.raises(BadDeclaration, match="Did you mean 'owner'"):
+        app._task_from_fun(lambda: None, name="t.unknown", ownr="me")
+    with pytest.raises(BadDeclaration, match="overlap"):
+        app._task_from_fun(lambda: None, name="t.overlap", overlap="sometimes")
+
+
+def test_a_lock_that_names_no_field_is_refused() -> None:
+    def body(site: str) -> None:
+        return None
+
+    with pytest.raises(BadDeclaration, match="Did you mean 'site'"):
+        app._task_from_fun(body, name="t.lock", lock="warm:{sit}")
+    del app._tasks["t.lock"]
+
+
+def test_a_strict_app_refuses_tasks_without_owner_expectation_and_rollback() -> None:
+    made = guard(Celery("strict", set_as_current=False), strict=True)
+
+    def nobody() -> None:
+        return None
+
+    made.task(name="nobody", shared=False)(nobody)
+    with pytest.raises(BadDeclaration, match="nobody: owner, expects, a rollback hook"):
+        check_tasks(made)
+    check_tasks(guard(Celery("lenient", set_as_current=False)))
+
+
+def test_every_shipped_task_says_what_it_must() -> None:
+    check_tasks(app)
+    assert Path("schedules/site.toml").exists()

@@ -1,0 +1,449 @@
+"""The ledger's scripts, one promise at a time, on a real Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from worker.errors import KeyConflict, LedgerFull, LostOwnership, Refused, UnknownName
+from worker.reliability.ledger import Ledger
+from worker.reliability.records import Begun, Decision, Keeping, NewRun
+from worker.reliability.store import Store, connect
+
+CLOCK = "test:clock"
+NODE = "node-1"
+
+
+class Moved(Ledger):
+    """A ledger whose clock the test moves."""
+
+    def go(self, seconds: float) -> None:
+        """Let time pass."""
+        self.store.client.incrby(CLOCK, int(seconds))
+
+
+@pytest.fixture
+def ledger(redis: Redis) -> Moved:
+    redis.set(CLOCK, 1_000_000)
+    ledger = Moved(Store(connect(os.environ["ANP_REDIS_URL"]), "anp", CLOCK), lease=10_000)
+    ledger.heartbeat(NODE, {"kind": "worker"})
+    return ledger
+
+
+def new(run_id: str, **fields: Any) -> NewRun:
+    message = json.dumps({"headers": {}, "body": [[], {"site": "main"}, {}]})
+    return NewRun(run_id, "task", message, "default", "default", **fields)
+
+
+def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE) -> Begun:
+    begun, _ = ledger.begin(run_id, node, "child", token)
+    assert isinstance(begun, Begun), f"{run_id}: {begun}"
+    return begun
+
+
+def settle(ledger: Ledger, run_id: str, outcome: Any = "succeeded", **data: Any) -> str:
+    fence = ledger.run(run_id).fence
+    assert fence is not None
+    return ledger.settle(run_id, NODE, fence, outcome, **data)[0]
+
+
+def state(ledger: Ledger, run_id: str) -> str:
+    return ledger.run(run_id).state
+
+
+def test_a_run_planned_twice_is_one_row(ledger: Moved) -> None:
+    first, ring = ledger.plan([new("a")])
+    again, silence = ledger.plan([replace(new("a"), task="other")])
+    assert (first[0].created, again[0].created) == (True, False)
+    assert [run_id for run_id, _ in ring.messages] == ["a"]
+    assert silence.messages == ()
+    assert ledger.run("a").task == "task"
+
+
+def test_a_key_with_another_input_is_refused(ledger: Moved) -> None:
+    ledger.plan([new("a", digest="1")])
+    ledger.plan([new("a", digest="1")])
+    with pytest.raises(KeyConflict):
+        ledger.plan([new("a", digest="2")])
+
+
+def test_a_succeeded_run_is_never_entered_again(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    settle(ledger, "a")
+    assert ledger.begin("a", NODE, "child", "another")[0] == "succeeded"
+
+
+def test_a_begin_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    first = begin(ledger, "a", "t")
+    assert begin(ledger, "a", "t") == first
+    assert ledger.begin("a", NODE, "child", "u")[0] == "running"
+    assert ledger.run("a").attempts == 1
+
+
+def test_a_settle_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    fence = begin(ledger, "a").fence
+    answers = [ledger.settle("a", NODE, fence, "succeeded", result="1")[0] for _ in range(3)]
+    assert answers == ["succeeded"] * 3
+    assert ledger.counts() == {("task", "succeeded"): 1}
+
+
+def test_a_node_without_a_lease_begins_nothing(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    assert ledger.begin("a", "stranger", "child", "t")[0] == "lease"
+    ledger.go(11)
+    assert ledger.begin("a", NODE, "child", "t")[0] == "lease"
+
+
+def test_a_dead_nodes_run_goes_back_and_its_late_settle_is_refused(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    late = begin(ledger, "a").fence
+    for _ in range(4):  # somebody else keeps upkeep going: no silence of Redis
+        ledger.go(3)
+        ring = ledger.reap()
+    assert [run_id for run_id, _ in ring.messages] == ["a"]
+    ledger.heartbeat("node-2", {"kind": "worker"})
+    fence = begin(ledger, "a", node="node-2").fence
+    assert fence > late
+    with pytest.raises(LostOwnership):
+        ledger.settle("a", NODE, late, "succeeded")
+    assert ledger.settle("a", "node-2", fence, "succeeded")[0] == "succeeded"
+
+
+def test_a_node_marked_dead_is_never_renewed(ledger: Moved) -> None:
+    for _ in range(4):
+        ledger.go(3)
+        ledger.reap()
+    assert ledger.heartbeat(NODE) is None
+
+
+def test_nobody_is_reaped_after_a_silence_of_redis(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    ledger.go(60)
+    assert ledger.reap().messages == ()
+    assert state(ledger, "a") == "running"
+    assert ledger.heartbeat(NODE) is not None
+
+
+def test_a_lock_is_taken_when_the_run_is_due_and_a_tick_is_skipped_meanwhile(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l", overlap="skip")])
+    planned, _ = ledger.plan([new("b", lock="l", overlap="skip")])
+    assert planned[0].state == "skipped"
+    assert "held by a" in planned[0].reason
+    begin(ledger, "a")
+    settle(ledger, "a")
+    assert ledger.plan([new("c", lock="l", overlap="skip")])[0][0].state == "queued"
+
+
+def test_a_lock_is_handed_to_the_first_waiter_by_the_settle_that_frees_it(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l"), new("b", lock="l"), new("c", lock="l")])
+    assert [state(ledger, x) for x in "abc"] == ["queued", "blocked", "blocked"]
+    fence = begin(ledger, "a").fence
+    _, ring = ledger.settle("a", NODE, fence, "succeeded")
+    assert [run_id for run_id, _ in ring.messages] == ["b"]
+    assert ledger.locks() == {"l": "b"}
+
+
+def test_a_lock_stays_with_its_run_through_loss_and_backoff(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l"), new("b", lock="l")])
+    fence = begin(ledger, "a").fence
+    ledger.settle("a", NODE, fence, "retry", delay=5000)
+    assert ledger.locks() == {"l": "a"}
+    ledger.go(6)
+    ledger.heartbeat(NODE)
+    ledger.promote()
+    fence = begin(ledger, "a", "t2").fence
+    ledger.lose("a", NODE, fence, "child", "gone")
+    assert ledger.locks() == {"l": "a"}
+    assert state(ledger, "b") == "blocked"
+
+
+def test_buffer_one_keeps_one_waiter_and_skips_the_newest(ledger: Moved) -> None:
+    planned, _ = ledger.plan([new(x, lock="l", overlap="buffer_one") for x in "abc"])
+    assert [p.state for p in planned] == ["queued", "blocked", "skipped"]
+
+
+def test_buffer_all_keeps_waiters_up_to_its_limit(ledger: Moved) -> None:
+    planned, _ = ledger.plan([new(x, lock="l", overlap="buffer_all", limit=2) for x in "abcd"])
+    assert [p.state for p in planned] == ["queued", "blocked", "blocked", "skipped"]
+
+
+def test_cancel_other_marks_the_holder_and_gets_the_lock_when_it_settled(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l")])
+    fence = begin(ledger, "a").fence
+    ledger.plan([new("b", lock="l"), new("c", lock="l", overlap="cancel_other")])
+    assert [state(ledger, x) for x in "abc"] == ["running", "skipped", "blocked"]
+    assert ledger.cancel_mark("a") == "superseded by c"
+    ledger.settle("a", NODE, fence, "failed", reason="saw it")
+    assert (state(ledger, "a"), state(ledger, "c")) == ("cancelled", "queued")
+
+
+def test_an_earlier_settle_wins_over_a_cancel(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l")])
+    begin(ledger, "a")
+    ledger.plan([new("b", lock="l", overlap="cancel_other")])
+    assert settle(ledger, "a") == "succeeded"
+
+
+def test_a_retry_is_a_row_that_waits(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    assert settle(ledger, "a", "retry", delay=3000, reason="boom") == "delayed"
+    assert ledger.promote().messages == ()
+    ledger.go(4)
+    assert [run_id for run_id, _ in ledger.promote().messages] == ["a"]
+
+
+def test_three_losses_quarantine_but_a_nodes_death_weighs_less(ledger: Moved) -> None:
+    ledger.plan([new("a"), new("b")])
+    for n in range(3):
+        ledger.lose("a", NODE, begin(ledger, "a", f"t{n}").fence, "child", "gone")
+    assert state(ledger, "a") == "quarantined"
+    for n in range(5):
+        node = f"n{n}"
+        ledger.heartbeat(node, {"kind": "worker"})
+        begin(ledger, "b", f"t{n}", node)
+        for _ in range(5):
+            ledger.go(3)
+            ledger.heartbeat(NODE)
+            ledger.reap()
+        assert state(ledger, "b") == "queued", f"after {n + 1} deaths of a node"
+
+
+def test_shutdown_is_no_loss(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    for n in range(8):
+        node = f"n{n}"
+        ledger.heartbeat(node, {"kind": "worker"})
+        begin(ledger, "a", f"t{n}", node)
+        ledger.goodbye(node, "shut down")
+    assert state(ledger, "a") == "queued"
+
+
+def test_a_failed_run_with_a_hook_goes_to_rollback_and_keeps_its_lock(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l", hook=True), new("b", lock="l")])
+    fence = begin(ledger, "a").fence
+    ledger.record("a", NODE, fence, "undo", 1000, json.dumps({"name": "u", "data": {}, "attempt": 1}))
+    assert settle(ledger, "a", "failed", reason="boom") == "rolling_back"
+    assert state(ledger, "b") == "blocked"
+    again = begin(ledger, "a", "t2")
+    assert again.kind == "rollback"
+    ledger.settle("a", NODE, again.fence, "rolled_back")
+    assert (state(ledger, "a"), state(ledger, "b")) == ("rolled_back", "queued")
+
+
+def test_a_failed_rollback_keeps_its_lock_until_somebody_resolves_it(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l", hook=True), new("b", lock="l")])
+    begin(ledger, "a")
+    settle(ledger, "a", "failed")
+    begin(ledger, "a", "t2")
+    assert settle(ledger, "a", "rollback_failed") == "rollback_failed"
+    ledger.promote()
+    assert state(ledger, "b") == "blocked"
+    ledger.operate("a", "resolve", "ann", "mended by hand")
+    assert (state(ledger, "a"), state(ledger, "b")) == ("rolled_back", "queued")
+
+
+def test_undo_entries_have_a_limit_and_none_is_half_written(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    fence = begin(ledger, "a").fence
+    entry = json.dumps({"name": "u", "data": {"text": "x" * 50}, "attempt": 1})
+    assert ledger.record("a", NODE, fence, "undo", 150, entry) == "ok"
+    assert ledger.record("a", NODE, fence, "undo", 150, entry) == "full"
+    assert len(ledger.run("a").undo) == 1
+
+
+def test_what_a_late_attempt_records_is_refused(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    late = begin(ledger, "a").fence
+    ledger.lose("a", NODE, late, "child", "gone")
+    begin(ledger, "a", "t2")
+    for what in (("step", "s", "1"), ("progress", 1, 2), ("undo", 1000, "{}")):
+        with pytest.raises(LostOwnership):
+            ledger.record("a", NODE, late, *what)
+
+
+def test_a_run_that_is_too_late_to_start_expires_and_one_that_began_does_not(ledger: Moved) -> None:
+    deadline = 1_000_005_000
+    ledger.plan([new("a", deadline=deadline), new("b", deadline=deadline)])
+    begin(ledger, "b")
+    settle(ledger, "b", "requeue")
+    ledger.go(6)
+    ledger.heartbeat(NODE)
+    assert ledger.begin("a", NODE, "child", "t")[0] == "expired"
+    assert begin(ledger, "b", "t2").attempt == 2
+
+
+def test_a_tick_is_decided_once_from_one_cursor(ledger: Moved) -> None:
+    tick = new("s@1", schedule="s", tick=1000)
+    first, ring = ledger.decide([Decision("s", "", "1000|x", (tick,))])
+    assert (first[0].moved, len(ring.messages)) == (False, 1)
+    second, silence = ledger.decide([Decision("s", "", "2000|x", (new("s@2", schedule="s", tick=2000),))])
+    assert (second[0].moved, second[0].cursor, silence.messages) == (True, "1000|x", ())
+    with pytest.raises(UnknownName):
+        ledger.run("s@2")
+
+
+def test_a_lost_message_is_rung_again_and_a_waiting_one_is_not(ledger: Moved, redis: Redis) -> None:
+    _, ring = ledger.plan([new("a")])
+    redis.lpush("default", json.dumps({"headers": {"anp_rung": ring.stamp}}))
+    ledger.go(6)
+    assert ledger.ring().messages == ()
+    redis.delete("default")
+    ledger.go(6)
+    assert [run_id for run_id, _ in ledger.ring().messages] == ["a"]
+    assert ledger.ring().messages == ()
+
+
+def test_a_schedule_keeps_its_newest_rows(ledger: Moved) -> None:
+    kept = Moved(ledger.store, keeping=Keeping(rows=3))
+    kept.decide(
+        [Decision("s", "", "9|x", tuple(new(f"s@{n}", schedule="s", tick=n, ends="skipped") for n in range(9)))]
+    )
+    assert sorted(run.run_id for run in kept.runs(schedule="s")) == ["s@6", "s@7", "s@8"]
+
+
+def test_planning_is_refused_near_the_memory_limit_and_settling_is_not(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    ledger.set_full(True)
+    with pytest.raises(LedgerFull):
+        ledger.plan([new("b")])
+    assert settle(ledger, "a") == "succeeded"
+
+
+def test_an_operator_can_retry_and_roll_back_but_not_what_the_state_forbids(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True), new("b")])
+    begin(ledger, "a")
+    settle(ledger, "a")
+    with pytest.raises(Refused):
+        ledger.operate("a", "retry", "ann")
+    assert ledger.operate("a", "rollback", "ann", "wrong input")[0].state == "rolling_back"
+    begin(ledger, "b")
+    settle(ledger, "b", "failed")
+    with pytest.raises(Refused):
+        ledger.operate("b", "rollback", "ann")
+    assert ledger.operate("b", "retry", "ann")[0].state == "queued"
+
+
+def test_history_tells_each_change_and_stays_small(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    for n in range(200):
+        begin(ledger, "a", f"t{n}")
+        settle(ledger, "a", "requeue", reason="again " + "x" * 50)
+    history = ledger.run("a").history
+    assert (history[0].before, history[0].after) == ("", "queued")
+    assert history[-1].before == "running"
+    assert sum(len(step.reason) for step in history) < 9000
+
+
+def ask(ledger: Moved, run_id: str, what: str, token: str) -> list[Any]:
+    return list(ledger.store.call("operate", run_id, what, "ann", "", token))
+
+
+def test_a_replayed_request_of_an_operator_has_no_effect(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    settle(ledger, "a", "failed")
+    assert ask(ledger, "a", "retry", "t1")[0] == "ok"
+    begin(ledger, "a", "t2")
+    settle(ledger, "a", "failed")
+    assert ask(ledger, "a", "retry", "t1")[:2] == ["ok", "failed"]
+
+
+def test_each_rollback_begins_with_its_losses_and_tries_at_zero(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    for attempt in range(2):
+        begin(ledger, "a", f"body{attempt}")
+        settle(ledger, "a", "failed")
+        for n in range(2):
+            ledger.lose("a", NODE, begin(ledger, "a", f"{attempt}.{n}").fence, "child", "gone")
+            assert state(ledger, "a") == "rolling_back"
+        fence = begin(ledger, "a", f"{attempt}.last").fence
+        assert ledger.settle("a", NODE, fence, "rolled_back")[0] == "rolled_back"
+        ledger.operate("a", "retry", "ann")
+
+
+def test_resolve_clears_the_finished_steps(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    ledger.record("a", NODE, begin(ledger, "a").fence, "step", "s", "1")
+    settle(ledger, "a", "failed")
+    begin(ledger, "a", "t2")
+    settle(ledger, "a", "rollback_failed")
+    ledger.operate("a", "resolve", "ann")
+    assert ledger.steps("a") == {}
+
+
+def test_a_run_that_never_began_has_nothing_to_roll_back(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True, deadline=1_000_005_000)])
+    assert ledger.operate("a", "cancel", "ann")[0].state == "cancelled"
+    ledger.go(6)
+    with pytest.raises(Refused):
+        ledger.operate("a", "rollback", "ann")
+    assert state(ledger, "a") == "cancelled"
+
+
+def test_cancel_other_does_not_wait_for_a_holder_that_is_not_running(ledger: Moved) -> None:
+    ledger.plan([new("queued", lock="l")])
+    assert ledger.plan([new("b", lock="l", overlap="cancel_other")])[0][0].state == "queued"
+    assert state(ledger, "queued") == "skipped"
+    begin(ledger, "b")
+    settle(ledger, "b", "retry", delay=600_000)
+    assert ledger.plan([new("c", lock="l", overlap="cancel_other")])[0][0].state == "queued"
+    assert (state(ledger, "b"), ledger.locks()) == ("cancelled", {"l": "c"})
+
+
+def test_a_retry_by_hand_waits_for_its_lock_whatever_its_policy(ledger: Moved) -> None:
+    for overlap in ("skip", "buffer_one", "buffer_all", "cancel_other"):
+        ledger.plan([new(f"h-{overlap}", lock=overlap)])
+        begin(ledger, f"h-{overlap}", overlap)
+        ledger.plan([new(f"w-{overlap}", lock=overlap)])
+        ledger.plan([new(f"r-{overlap}", lock=overlap, overlap=overlap, limit=1, deadline=1)])
+        assert ledger.operate(f"r-{overlap}", "retry", "ann")[0].state == "blocked", overlap
+
+
+def test_a_failed_rollback_keeps_row_and_lock_for_ever(ledger: Moved) -> None:
+    kept = Moved(ledger.store, ledger.lease, Keeping(rows=1))
+    kept.plan([new("a", lock="l", hook=True, schedule="s", tick=1)])
+    begin(kept, "a")
+    settle(kept, "a", "failed")
+    begin(kept, "a", "t2")
+    settle(kept, "a", "rollback_failed")
+    kept.plan([new(f"s@{n}", schedule="s", tick=n, ends="skipped") for n in range(2, 9)])
+    assert kept.store.client.ttl(kept.row_key("a")) == -1
+    assert kept.locks() == {"l": "a"}
+
+
+def test_a_cancelled_run_whose_attempt_fails_is_cancelled(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    ledger.operate("a", "cancel", "ann", "not today")
+    assert settle(ledger, "a", "retry", delay=1) == "cancelled"
+    assert "not today" in ledger.run("a").reason
+
+
+def test_a_message_that_went_down_with_its_child_is_rung_at_once(ledger: Moved) -> None:
+    ledger.plan([new("a"), new("b")])
+    begin(ledger, "b")
+    assert ledger.ring().messages == ()
+    ledger.nudge("a")
+    ledger.nudge("b")
+    assert [run_id for run_id, _ in ledger.ring().messages] == ["a"]
+
+
+@pytest.mark.parametrize("reason", ["two\r\nlines\f", "a|b", "long " + "ü" * 5000, "a\u2028b\x85c"])
+def test_any_reason_can_be_kept_and_read(ledger: Moved, reason: str) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    settle(ledger, "a", "requeue", reason=reason)
+    line = ledger.run("a").history[-1]
+    assert (line.before, line.after) == ("running", "queued")
+    assert 1 <= len(line.reason.encode()) <= 1000

@@ -1,0 +1,51 @@
+"""Nodes of different releases side by side: what one does not know waits for one that does."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.eventually import eventually
+from tests.support.newer import double
+from tests.support.probe import add
+from tests.support.stack import Stack
+
+
+def test_a_task_that_no_node_knows_is_parked_until_one_comes_that_does(stack: Stack) -> None:
+    stack.worker()
+    result = double.delay(4)
+    row = stack.reaches(result.id, "parked")
+    assert "no living node knows the task newer.double" in row.reason
+    stack.settings["tasks"] = "tests.support.probe,tests.support.newer"
+    stack.worker()
+    assert stack.reaches(result.id, "succeeded", 30).result == 8
+    assert result.get(timeout=10) == 8
+
+
+def test_a_run_that_one_node_knows_is_not_parked_by_another(stack: Stack) -> None:
+    stack.worker()
+    stack.settings["tasks"] = "tests.support.probe,tests.support.newer"
+    stack.worker()
+    results = [double.delay(n) for n in range(6)]
+    assert [stack.reaches(r.id, "succeeded", 60).result for r in results] == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_stored_input_that_no_longer_fits_is_parked_with_its_reason(stack: Stack) -> None:
+    delayed = add.apply_async((1, 2), countdown=1)
+    key = stack.ledger.store.key(f"run:{delayed.id}")
+    message = json.loads(stack.ledger.store.client.hget(key, "message"))
+    message["body"][1] = {"x": "one", "y": 2}
+    stack.ledger.store.client.hset(key, "message", json.dumps(message))
+    stack.worker()
+    assert "its stored input no longer fits" in stack.reaches(delayed.id, "parked").reason
+
+
+def test_rolling_restart_takes_no_attempt_from_a_run(stack: Stack) -> None:
+    first = stack.worker()
+    results = [add.delay(n, n) for n in range(50)]
+    first.stop()
+    second = stack.worker()
+    assert [stack.reaches(r.id, "succeeded", 30).result for r in results] == [2 * n for n in range(50)]
+    assert all(stack.run(r.id).losses == 0 for r in results)
+    eventually(lambda: len(stack.ledger.nodes()) == 1, 10, "the old node to be gone")
+    assert second.stop() == 0
+    eventually(lambda: not stack.ledger.nodes(), 10, "no node to be left")

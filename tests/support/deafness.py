@@ -1,0 +1,22 @@
+"""Makes a worker deaf on SIGUSR2: its event loop goes on, but hears nothing more from the broker."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from celery import signals
+
+from worker import deaf
+
+deaf.PATIENCE = 3.0
+deaf.INTERVAL = 0.5
+
+
+@signals.worker_ready.connect(weak=False)
+def _listen(sender: Any, **_: Any) -> None:
+    def go_deaf(*_: Any) -> None:
+        for channel in sender.connection.transport.cycle._channels:
+            channel._active_queues.clear()  # no further BRPOP: the one under way may still bring a message
+
+    signal.signal(signal.SIGUSR2, go_deaf)

@@ -1,0 +1,300 @@
+"""The ledger as plain Python: what each script is to do, in the words of the contract.
+
+A dict of rows, a dict of locks with their waiters, nodes with the end of their lease. The property test does
+everything twice, here and in Redis, and compares.
+
+Limit: one script at a time, and Redis loses nothing. Times are milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from worker.reliability.records import Keeping, NewRun
+from worker.reliability.run import FINAL
+
+#: A message may be on its way so long before upkeep rings again; the pause doubles with each ring, to 64 of them.
+GRACE = 5000
+MOST_PAUSES = 6
+#: How heavy each loss weighs, and what quarantines: three deaths of a child, or six of a node.
+WEIGHT = {"child": 2, "node": 1, "fenced": 0, "shutdown": 0}
+TOO_OFTEN = 6
+SHORT = frozenset({"succeeded", "skipped", "sent"})
+CELERY = (
+    dict.fromkeys(("failed", "quarantined", "rolled_back", "rollback_failed"), "FAILURE")
+    | dict.fromkeys(("skipped", "expired", "cancelled"), "REVOKED")
+    | {"succeeded": "SUCCESS"}
+)
+#: Final, and nobody is waited for.
+ENDED = FINAL - {"rollback_failed"}
+RETRIED = frozenset({"failed", "rolled_back", "cancelled", "quarantined", "expired", "skipped", "parked"})
+UNDONE = frozenset({"succeeded", "failed", "cancelled", "quarantined", "rollback_failed"})
+
+
+@dataclass
+class Row:
+    """One run."""
+
+    new: NewRun
+    overlap: str
+    limit: int
+    deadline: int
+    state: str = ""
+    #: The index it stands in (queue, time, lock, node), and since or until when.
+    at: str = ""
+    when: int = 0
+    node: str = ""
+    child: str = ""
+    token: str = ""
+    fence: int = 0
+    attempts: int = 0
+    losses: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+    cancel: str = ""
+    #: Per request of an operator what it was answered.
+    asked: dict[str, str] = field(default_factory=dict)
+    #: What Celery was told, and whether that was an end.
+    celery: str = ""
+    celery_goes: float = 0
+    ended: bool = False
+    #: Fence, node and answer of the last settle.
+    settled: tuple[int, str, str] | None = None
+    #: When Redis drops it; one that waits for a person stays.
+    goes: float = math.inf
+    rung: int = 0
+    rings: int = 0
+    undo: int = 0
+    steps: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Whether an attempt of it is the body or the rollback hook."""
+        return "rollback" if self.state == "rolling_back" else "run"
+
+    @property
+    def locks(self) -> bool:
+        """Whether it needs its lock."""
+        return bool(self.new.lock) and self.overlap != "allow_all"
+
+
+@dataclass
+class NodeLease:
+    """One node."""
+
+    end: int
+    since: int
+    #: Whether it knows the task that the runs are of.
+    knows: bool
+    dead: bool = False
+    rows: list[str] = field(default_factory=list)
+
+
+class Model:
+    """What the ledger is to hold after each script.
+
+    Args:
+        now: the time.
+        lease: of a node.
+        keeping: how long rows are kept.
+    """
+
+    def __init__(self, now: int, lease: int, keeping: Keeping) -> None:
+        self.now = now
+        self.lease = lease
+        self.keeping = keeping
+        self.rows: dict[str, Row] = {}
+        self.locks: dict[str, str] = {}
+        self.waiters: dict[str, list[str]] = {}
+        self.nodes: dict[str, NodeLease] = {}
+        self.pulse: int | None = None
+        self.cursors: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.links: dict[str, int] = {}
+        #: Runs that wait for a node that knows their task, and since when.
+        self.parked: dict[str, int] = {}
+        #: Per digest of an input the run that callers get, and until when.
+        self.unique: dict[str, tuple[str, int]] = {}
+        #: Rows that Redis dropped and prune has not seen yet.
+        self.dropped: dict[str, Row] = {}
+        #: The stamp of the message that is next in the broker's list; None if it is empty.
+        self.head: int | None = None
+        #: What the script under way tells its caller to ring, and the schedules in which a row ended.
+        self.rung: list[str] = []
+        #: Of those the ones that the script sends by itself.
+        self.wired: set[str] = set()
+        self.touched: set[str] = set()
+
+    # -- what a script does to one row -------------------------------------------------------------------
+
+    def leave(self, row: Row) -> None:
+        """Out of its index."""
+        if row.at == "lock":
+            self.waiters[row.new.lock].remove(row.new.run_id)
+        elif row.at == "node":
+            self.nodes[row.node].rows.remove(row.new.run_id)
+        row.at = ""
+
+    def to_queue(self, row: Row, ring: bool = True) -> None:
+        """It waits for a worker."""
+        self.leave(row)
+        row.at, row.when, row.rings = "queue", self.now + (GRACE if ring else 0), 0
+        row.rung = self.now if ring else 0
+        if ring:
+            self.rung.append(row.new.run_id)
+
+    def to_time(self, row: Row, due: int) -> None:
+        """It waits for a time."""
+        self.leave(row)
+        row.at, row.when = "time", due
+
+    def to_lock(self, row: Row) -> None:
+        """It waits for its lock, behind who waits already."""
+        self.leave(row)
+        row.at, row.when = "lock", self.now
+        self.waiters.setdefault(row.new.lock, []).append(row.new.run_id)
+
+    def too_late(self, row: Row) -> bool:
+        """Its start deadline has passed, and it has not begun."""
+        return 0 < row.deadline < self.now and row.attempts == 0
+
+    def ready(self, row: Row, ring: bool = True) -> None:
+        """It is due: it takes its lock, waits for it, or is skipped."""
+        holder = self.rows.get(self.locks.get(row.new.lock, ""))
+        if self.too_late(row):
+            self.end(row, "expired")
+        elif not row.locks or holder in (None, row):
+            if row.locks:
+                self.locks[row.new.lock] = row.new.run_id
+            self._turn(row, "queued")
+            self.to_queue(row, ring)
+        elif holder and row.overlap == "cancel_other" and not row.attempts and self._pushes_aside(row, holder):
+            self.ready(row, ring)
+        elif self._may_wait(row):
+            self._turn(row, "blocked")
+            self.to_lock(row)
+        else:
+            self.end(row, "skipped")
+
+    def _may_wait(self, row: Row) -> bool:
+        waiting = len(self.waiters.get(row.new.lock, ()))
+        room = {"skip": 0, "buffer_one": 1, "buffer_all": row.limit, "cancel_other": waiting + 1}[row.overlap]
+        return row.attempts > 0 or waiting < room
+
+    def _pushes_aside(self, row: Row, holder: Row) -> bool:
+        """Who has not begun is skipped, who runs is asked to end; whether that made the lock free."""
+        for other in list(self.waiters.get(row.new.lock, ())):
+            if self.rows[other].attempts == 0:
+                self.end(self.rows[other], "skipped")
+        reason = f"superseded by {row.new.run_id}"
+        if holder.state == "running":
+            holder.cancel = holder.cancel or reason
+        elif holder.attempts == 0:
+            self.end(holder, "skipped")
+        elif holder.state in ("queued", "delayed"):
+            self.fail(holder, "cancelled")
+        return row.new.lock not in self.locks
+
+    def _turn(self, row: Row, state: str) -> None:
+        if row.state != "rolling_back":
+            row.state = state
+
+    def end(self, row: Row, state: str, celery: str = "") -> None:
+        """It is final; its lock goes on unless its rollback failed."""
+        self.leave(row)
+        row.state, row.node = state, ""
+        if state == "rolled_back":
+            row.steps = 0
+        if state != "rollback_failed":
+            self.release(row)
+        self._tell(row, state, celery)
+        if state != "rollback_failed":
+            row.goes = self.now + (self.keeping.short if state in SHORT else self.keeping.long)
+            row.celery_goes = row.goes
+        self.touched.add(row.new.schedule)
+
+    def _tell(self, row: Row, state: str, celery: str) -> None:
+        self.counts[f"{row.new.task}|{state}"] += 1
+        if row.ended or state not in CELERY:
+            return
+        row.ended = True
+        self.publish(row, celery or CELERY[state])
+        if row.new.linked:
+            self.links[row.new.run_id] = self.now + GRACE
+
+    def publish(self, row: Row, celery: str) -> None:
+        """Celery's record; that of an ended run lives as long as its row."""
+        row.celery, row.celery_goes = celery, self.now + self.keeping.long
+
+    def release(self, row: Row) -> None:
+        """The first waiter that is not too late gets the lock."""
+        lock = row.new.lock
+        if self.locks.get(lock) != row.new.run_id:
+            return
+        del self.locks[lock]
+        while lock not in self.locks and self.waiters.get(lock):
+            head = self.rows[self.waiters[lock][0]]
+            self.ready(head)
+
+    def fail(self, row: Row, state: str, celery: str = "") -> None:
+        """It ends badly; what has begun and has a hook is rolled back first, keeping its lock."""
+        if not row.new.hook or not row.attempts:
+            return self.end(row, state, celery)
+        self.leave(row)
+        self._tell(row, state, celery)
+        row.state = "rolling_back"
+        row.failures["rollback"] = row.points["rollback"] = 0
+        return self.ready(row)
+
+    def park(self, row: Row) -> None:
+        """No living node can run it: it waits for one, without its lock."""
+        self.end(row, "parked")
+        self.parked[row.new.run_id] = self.now
+
+    def is_known(self, since: int) -> bool:
+        """Whether a living node that came after a time knows the task."""
+        return any(n.knows and not n.dead and n.end >= self.now and n.since > since for n in self.nodes.values())
+
+    def lost(self, row: Row, kind: str) -> None:
+        """An attempt is gone without a settle."""
+        self.leave(row)
+        row.node = row.token = ""
+        row.losses += 1
+        row.points[row.kind] += WEIGHT[kind]
+        if row.points[row.kind] >= TOO_OFTEN:
+            return self.end(row, "rollback_failed") if row.kind == "rollback" else self.fail(row, "quarantined")
+        if row.kind == "run" and row.cancel:
+            return self.fail(row, "cancelled")
+        return self.ready(row)
+
+    def beat(self) -> None:
+        """Heartbeat and reap look at the time since the last of either first."""
+        last, self.pulse = self.pulse, self.now
+        if last is None or not 0 <= self.now - last <= self.lease / 3:
+            for node in self.nodes.values():
+                if not node.dead:
+                    node.end = self.now + self.lease
+
+    def trim(self, asked: str) -> None:
+        """A schedule keeps its newest rows, whatever is not final, and for now what was asked about."""
+        for schedule in self.touched - {""}:
+            known = [*self.rows.values(), *self.dropped.values()]
+            ticks = sorted((row.new.tick, row.new.run_id) for row in known if row.new.schedule == schedule)
+            for _, run_id in ticks[: max(len(ticks) - self.keeping.rows, 0)]:
+                if run_id != asked:
+                    self.dropped.pop(run_id, None)
+                    if run_id in self.rows and self.rows[run_id].state in ENDED:
+                        del self.rows[run_id]
+        self.touched.clear()
+
+    def due(self, at: str, most: int) -> list[Row]:
+        """The rows of one index whose time has come, the oldest first."""
+        rows = ((r.when, i, r) for i, r in self.rows.items() if r.at == at and (at == "lock" or r.when <= self.now))
+        return [row for _, _, row in sorted(rows, key=lambda item: item[:2])[:most]]
+
+    def final(self) -> Iterable[Row]:
+        """The rows that only an operator can change."""
+        return (row for row in self.rows.values() if row.state in FINAL)

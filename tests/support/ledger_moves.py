@@ -1,0 +1,349 @@
+"""The scripts of the ledger, played on the model: one method for each, with the answer it is to give.
+
+Limit: who asks tells the truth, as a worker does: a token belongs to one delivery, and an attempt to who began it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
+
+from tests.support.ledger_model import GRACE, MOST_PAUSES, RETRIED, UNDONE, Model, NodeLease, Row
+from worker.reliability.records import Decision, NewRun
+from worker.reliability.run import FINAL
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def script(move: Callable[Concatenate[Moves, P], T]) -> Callable[Concatenate[Moves, P], tuple[T, list[str]]]:
+    """One script: the answer, and what its caller has to ring."""
+
+    def run(self: Moves, /, *args: P.args, **kwargs: P.kwargs) -> tuple[T, list[str]]:
+        self.rung.clear()
+        self.wired.clear()
+        answer = move(self, *args, **kwargs)
+        rung = self.send()
+        asked = args[0] if args else ""
+        self.trim(str(asked[0] if isinstance(asked, list) else asked))
+        return answer, rung
+
+    return run
+
+
+class Moves(Model):
+    """Each script of the ledger."""
+
+    def send(self) -> list[str]:
+        """A script sends what it has the wire form of; its caller rings the rest."""
+        left = []
+        for run_id in self.rung:
+            row = self.rows[run_id]
+            if row.at == "queue" and run_id in self.wired:
+                self.head = self.now if self.head is None else self.head
+                if row.new.unguarded:
+                    self.end(row, "sent")
+            elif row.at == "queue":
+                left.append(run_id)
+        return left
+
+    @script
+    def plan(self, new: NewRun) -> tuple[str, str, str]:
+        """A row is made once: the run, what became of it, and its state."""
+        return self._plan(new)
+
+    def _plan(self, new: NewRun) -> tuple[str, str, str]:
+        first = self.rows.get(self.unique.get(new.digest, ("",))[0]) if new.unique_for else None
+        if first:
+            return first.new.run_id, "known", first.state
+        known = self.rows.get(new.run_id)
+        if known:
+            same = new.digest in ("", known.new.digest)
+            return new.run_id, ("known" if same else "conflict"), known.state
+        if new.unique_for:
+            self.unique[new.digest] = new.run_id, self.now + new.unique_for
+        self.dropped.pop(new.run_id, None)
+        row = self.rows[new.run_id] = Row(new, new.overlap, new.limit, new.deadline)
+        due = new.due if new.delay is None else self.now + new.delay
+        if new.ends:
+            self.end(row, new.ends)
+        elif due > self.now:
+            row.state = "delayed"
+            self.to_time(row, due)
+        else:
+            if new.wire:
+                self.wired.add(new.run_id)
+            self.ready(row)
+        return new.run_id, "planned", row.state
+
+    @script
+    def decide(self, decision: Decision) -> tuple[bool, str, list[str]]:
+        """The cursor moves once: whether another had moved it, the cursor, the states of the rows."""
+        cursor = self.cursors.get(decision.schedule, "")
+        if cursor != decision.seen:
+            return True, cursor, []
+        self.cursors[decision.schedule] = decision.cursor
+        return False, decision.cursor, [self._plan(new)[2] for new in decision.runs]
+
+    @script
+    def begin(self, run_id: str, node: str, child: str, token: str) -> tuple[str, int, int, str] | str:
+        """An attempt (go, its number, failures before it, kind), or why there is none."""
+        row = self.rows.get(run_id)
+        if row is None:
+            return "gone"
+        if row.at == "node" and row.token == token:
+            return "go", row.attempts, row.failures[row.kind], row.kind
+        if row.at != "queue":
+            return row.state
+        return self._refused(row, node) or self._go(row, node, child, token)
+
+    def _refused(self, row: Row, node: str) -> str:
+        lease = self.nodes.get(node)
+        if lease is None or lease.dead or lease.end <= self.now:
+            return "lease"
+        if self.too_late(row):
+            self.end(row, "expired")
+            return "expired"
+        return ""
+
+    def _go(self, row: Row, node: str, child: str, token: str) -> tuple[str, int, int, str]:
+        self.leave(row)
+        row.at, row.node, row.child, row.token = "node", node, child, token
+        row.attempts += 1
+        self.nodes[node].rows.append(row.new.run_id)
+        self._turn(row, "running")
+        return "go", row.attempts, row.failures[row.kind], row.kind
+
+    def owner(self, run_id: str, node: str, fence: int) -> Row | None:
+        """The row, for who holds its current attempt."""
+        row = self.rows.get(run_id)
+        return row if row and row.at == "node" and (row.fence, row.node) == (fence, node) else None
+
+    @script
+    def settle(self, run_id: str, node: str, fence: int, outcome: str, delay: int, celery: str) -> str | None:
+        """The state it has now; None for who does not own it."""
+        known = self.rows.get(run_id)
+        if known and known.settled and known.settled[:2] == (fence, node):
+            return known.settled[2]
+        row = self.owner(run_id, node, fence)
+        if row is None:
+            return None
+        if row.cancel and outcome in ("failed", "retry", "requeue"):
+            outcome, celery = "cancelled", ""
+        self.leave(row)
+        self._settled(row, outcome, delay, celery)
+        row.node = row.token = ""
+        row.settled = (fence, node, row.state)
+        return row.state
+
+    def _settled(self, row: Row, outcome: str, delay: int, celery: str) -> None:
+        if outcome in ("failed", "cancelled"):
+            self.fail(row, outcome, celery)
+        elif outcome in ("retry", "rollback_retry"):
+            row.failures[row.kind] += 1
+            if celery:
+                self.publish(row, celery)
+            self._turn(row, "delayed")
+            self.to_time(row, self.now + delay)
+        elif outcome == "requeue":
+            row.state = "queued"
+            self.to_queue(row)
+        elif outcome == "parked":
+            self.park(row)
+        else:
+            self.end(row, outcome, celery)
+
+    @script
+    def lose(self, run_id: str, node: str, fence: int, kind: str) -> str:
+        """A node tells of a loss: the state it has now, or refused."""
+        row = self.owner(run_id, node, fence)
+        if row is None:
+            return "refused"
+        self.lost(row, kind)
+        return row.state
+
+    @script
+    def record(self, run_id: str, node: str, fence: int, what: str, most: int) -> bool | None:
+        """Whether it was recorded; None for who does not own the run."""
+        row = self.owner(run_id, node, fence)
+        if row is None:
+            return None
+        if what == "undo":
+            if row.undo >= most:
+                return False
+            row.undo += 1
+        elif what == "step":
+            row.steps = 1
+        return True
+
+    @script
+    def heartbeat(self, node: str, new: bool, knows: bool) -> dict[str, int] | None:
+        """The node's rows and their fences; None once it was given up."""
+        if new and node not in self.nodes:
+            self.nodes[node] = NodeLease(self.now + self.lease, self.now, knows)
+        self.beat()
+        lease = self.nodes.get(node)
+        if lease is None or lease.dead or lease.end <= self.now:
+            return None
+        lease.end = self.now + self.lease
+        return {run_id: self.rows[run_id].fence for run_id in lease.rows}
+
+    @script
+    def goodbye(self, node: str) -> None:
+        """It leaves; its rows go back without a loss that counts."""
+        lease = self.nodes.get(node)
+        for run_id in list(lease.rows if lease else ()):
+            self.lost(self.rows[run_id], "shutdown")
+        self.nodes.pop(node, None)
+
+    @script
+    def reap(self, most: int) -> None:
+        """The rows of dead nodes go back; a node goes once it has none."""
+        self.beat()
+        dead = [(lease.end, node) for node, lease in self.nodes.items() if lease.end <= self.now]
+        for _, node in sorted(dead):
+            lease = self.nodes[node]
+            lease.dead = True
+            lost, most = lease.rows[:most], max(0, most - len(lease.rows))
+            for run_id in lost:
+                self.lost(self.rows[run_id], "node")
+            if not lease.rows:
+                del self.nodes[node]
+
+    @script
+    def promote(self, most: int) -> None:
+        """What is due becomes ready, so does what a new node knows; a lock that lost its holder goes on."""
+        for row in self.due("time", most):
+            if row.state == "delayed" and row.cancel:
+                self.fail(row, "cancelled")
+            else:
+                self.ready(row)
+        for row in self.due("lock", most):
+            if self.too_late(row):
+                self.end(row, "expired")
+            elif self.locks.get(row.new.lock) not in self.rows and self.waiters[row.new.lock][0] == row.new.run_id:
+                self.ready(row)
+        for since, run_id in sorted((since, run_id) for run_id, since in self.parked.items())[:most]:
+            self._unpark(run_id, since)
+
+    def _unpark(self, run_id: str, since: int) -> None:
+        parked = self.rows.get(run_id)
+        if parked is None or parked.state != "parked":
+            del self.parked[run_id]
+        elif self.is_known(since):
+            del self.parked[run_id]
+            parked.cancel, parked.state, parked.goes, parked.celery_goes = "", "queued", math.inf, math.inf
+            self.ready(parked)
+
+    @script
+    def park_unknown(self, run_id: str) -> str:
+        """A worker got a run whose task it does not know: it is left to others, if there are any."""
+        row = self.rows.get(run_id)
+        if row is None:
+            return ""
+        if row.at == "queue" and row.state == "queued":
+            if self.is_known(0):
+                row.when, row.rung, row.rings = self.now + 1000, 0, 0
+            else:
+                self.park(row)
+        return row.state
+
+    @script
+    def ring(self, most: int) -> None:
+        """Messages that are gone are sent again, with a growing pause."""
+        for row in self.due("queue", most):
+            if self.too_late(row):
+                self.end(row, "expired")
+            elif self.head is not None and self.head <= row.rung:
+                row.when = self.now + GRACE
+            else:
+                row.when = self.now + GRACE * 2 ** min(row.rings, MOST_PAUSES)
+                row.rung, row.rings = self.now, row.rings + 1
+                self.rung.append(row.new.run_id)
+
+    @script
+    def sent(self, run_ids: Sequence[str]) -> None:
+        """A run of a task that is not guarded ends once its message is out."""
+        for run_id in run_ids:
+            row = self.rows.get(run_id)
+            if row and row.new.unguarded and row.at == "queue":
+                self.end(row, "sent")
+
+    @script
+    def operate(self, run_id: str, what: str, token: str = "") -> tuple[str, str]:
+        """Ok, refused or gone, and the state it has now; a request that comes again has no effect."""
+        row = self.rows.get(run_id)
+        if row is None:
+            return "gone", ""
+        if token not in row.asked:
+            row.asked[token] = "ok" if self._operated(row, what) else "refused"
+        return (row.asked[token] if token else row.asked.pop(token)), row.state
+
+    def _operated(self, row: Row, what: str) -> bool:
+        move: dict[str, Callable[[Row], bool]] = {
+            "retry": self._retry, "rollback": self._rollback, "cancel": self._cancel, "resolve": self._resolve,
+        }  # fmt: skip
+        return move[what](row)
+
+    def _retry(self, row: Row) -> bool:
+        if row.state not in RETRIED:
+            return False
+        row.cancel, row.settled, row.ended, row.celery, row.deadline, row.goes = "", None, False, "", 0, math.inf
+        row.failures["run"] = row.points["run"] = 0
+        row.state = "queued"
+        if row.locks:
+            row.overlap, row.limit = "buffer_all", 1_000_000
+        self.ready(row)
+        return True
+
+    def _rollback(self, row: Row) -> bool:
+        if row.state not in UNDONE or not row.new.hook or not row.attempts:
+            return False
+        row.cancel, row.settled, row.state, row.goes, row.celery_goes = "", None, "rolling_back", math.inf, math.inf
+        row.failures["rollback"] = row.points["rollback"] = 0
+        self.ready(row)
+        return True
+
+    def _cancel(self, row: Row) -> bool:
+        if row.state in FINAL or row.state == "rolling_back":
+            return False
+        row.cancel = "cancel by ann"
+        if row.at != "node":
+            self.fail(row, "cancelled")
+        return True
+
+    def _resolve(self, row: Row) -> bool:
+        if row.state != "rollback_failed":
+            return False
+        self.end(row, "rolled_back")
+        return True
+
+    @script
+    def links_due(self, most: int) -> list[str]:
+        """Ended runs whose next links nobody confirmed."""
+        due = sorted((when, run_id) for run_id, when in self.links.items() if when <= self.now)[:most]
+        for _, run_id in due:
+            if run_id in self.rows:
+                self.links[run_id] = self.now + GRACE
+            else:
+                del self.links[run_id]
+        return [run_id for _, run_id in due if run_id in self.rows]
+
+    @script
+    def prune(self) -> int:
+        """Rows that Redis dropped leave the indexes."""
+        gone = [run_id for run_id, row in self.dropped.items() if row.goes <= self.now]
+        for run_id in gone:
+            del self.dropped[run_id]
+        return len(gone)
+
+    def pass_time(self, milliseconds: int) -> None:
+        """The clock moves, and Redis drops what nobody needs any more."""
+        self.now += milliseconds
+        self.unique = {digest: held for digest, held in self.unique.items() if held[1] > self.now}
+        for row in self.rows.values():
+            row.celery = row.celery if row.celery_goes > self.now else ""
+        gone = [row.new.run_id for row in self.final() if row.goes <= self.now]
+        for run_id in gone:
+            self.dropped[run_id] = self.rows.pop(run_id)

@@ -1,0 +1,286 @@
+"""The ledger and its model, side by side: each move is made in both, and the answers must be the same.
+
+Limit: Redis' own clock cannot be moved. The scripts read theirs from a key; when a key's TTL ends is kept here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+from uuid import uuid4
+
+from redis import Redis
+
+from tests.support.ledger_look import Look
+from tests.support.ledger_model import Row
+from tests.support.ledger_moves import Moves
+from worker.errors import KeyConflict, LostOwnership
+from worker.reliability.ledger import Ledger
+from worker.reliability.records import Begun, Keeping, NewRun, Ring
+from worker.reliability.run import FINAL
+from worker.reliability.store import Store
+
+CLOCK = "machine:clock"
+START = 1_000_000_000
+#: A TTL that no test waits for.
+AGES = 10_000_000_000
+LEASE = 9_000
+KEEPING = Keeping(short=600_000, long=1_200_000, rows=3)
+ENTRY = json.dumps({"name": "u", "data": {}, "attempt": 1})
+
+#: A message as the broker's list holds it, before the script has put its stamp in.
+WIRE = json.dumps({"headers": {"anp_rung": 0}})
+#: This node does not know the task.
+STRANGER = "n3"
+#: How an attempt may end, that of a body and that of a rollback hook.
+BODY = ("succeeded", "failed", "retry", "failed", "requeue", "cancelled", "parked", "failed")
+HOOK = ("rolled_back", "rollback_failed", "rollback_retry", "rolled_back")
+
+
+class Pair:
+    """Both of them, empty, under a prefix of their own.
+
+    Args:
+        client: a connection made by `connect`.
+    """
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self.prefix = f"m{uuid4().hex}"
+        self.list = f"{self.prefix}:list"
+        self.ledger = Ledger(Store(client, self.prefix, CLOCK), LEASE, KEEPING)
+        self.model = Moves(START, LEASE, KEEPING)
+        #: Whatever was sent to begin a run: its id, node, child, token; and what began: its id, node, fence, kind.
+        self.deliveries: list[tuple[str, str, str, str]] = []
+        self.attempts: list[tuple[str, str, int, str]] = []
+        self.ends: dict[str, int] = {}
+        client.set(CLOCK, START // 1000)
+
+    def clear(self) -> None:
+        """Leave nothing for the next example."""
+        keys = list(self.client.scan_iter(f"{self.prefix}:*", count=1000))
+        if keys:
+            self.client.delete(*keys)
+
+    def new(self, run_id: str, **fields: Any) -> NewRun:
+        """A row to be; its message says whose it is."""
+        meta = f"{self.prefix}:meta:{run_id}"
+        fields["wire"] = WIRE if fields.get("wire") else ""
+        return NewRun(run_id, "task", json.dumps({"id": run_id}), self.list, "default", meta_key=meta, **fields)
+
+    def planned(self, new: NewRun) -> None:
+        """Plan one run."""
+        (run_id, what, state), rung = self.model.plan(new)
+        try:
+            planned, ring = self.ledger.plan([new])
+        except KeyConflict:
+            agree("conflict", what, "plan")
+            return
+        assert what != "conflict", f"{new} is another input"
+        agree((planned[0].run_id, planned[0].created, planned[0].state), (run_id, what == "planned", state), "plan")
+        self.same(ring, rung)
+
+    def queued(self) -> list[str]:
+        """The runs that a message could begin."""
+        return sorted(run_id for run_id, row in self.model.rows.items() if row.at == "queue")
+
+    def begin(self, run_id: str, node: str, child: str, token: str) -> Begun | None:
+        """A message is delivered."""
+        last = max((attempt[2] for attempt in self.attempts), default=0)
+        expected, rung = self.model.begin(run_id, node, child, token)
+        begun, ring = self.ledger.begin(run_id, node, child, token)
+        if not isinstance(begun, Begun):
+            agree(begun, expected, "begin")
+            self.same(ring or Ring(0), rung)
+            return None
+        agree(("go", begun.attempt, begun.failures, begun.kind), expected, "begin")
+        row = self.model.rows[run_id]
+        if row.fence != begun.fence:
+            assert begun.fence > last, "fences only grow"
+            row.fence = begun.fence
+            self.attempts.append((run_id, row.node, begun.fence, begun.kind))
+        return begun
+
+    def deliver(self, run_id: str, node: str) -> Begun | None:
+        """A message is delivered for the first time."""
+        delivery = (run_id, node, f"child-{len(self.deliveries) % 2}", f"token-{len(self.deliveries)}")
+        self.deliveries.append(delivery)
+        return self.begin(*delivery)
+
+    def attempt(self, back: int) -> tuple[str, str, int, str]:
+        """An attempt that ever began: first those under way (one is begun if it can be), then the newest."""
+        if self.queued() and not any(lease.rows for lease in self.model.nodes.values()):
+            self.beat("n1", new=True)
+            self.deliver(self.queued()[0], "n1")
+        attempts = sorted(self.attempts, key=lambda a: (self.model.owner(*a[:3]) is not None, a[2]))
+        return attempts[-1 - back % len(attempts)]
+
+    def settle(self, run_id: str, node: str, fence: int, outcome: Any, delay: int, meta: bool) -> None:
+        """An attempt ends."""
+        status = {"succeeded": "SUCCESS", "failed": "FAILURE", "retry": "RETRY"}.get(outcome, "") if meta else ""
+        data = {"meta": json.dumps({"status": status, "by": "worker"})} if status else {}
+        expected, rung = self.model.settle(run_id, node, fence, outcome, delay, status)
+        try:
+            state, ring = self.ledger.settle(run_id, node, fence, outcome, reason="so it was", delay=delay, **data)
+        except LostOwnership:
+            agree(None, expected, "the owner of a run")
+            return
+        agree(state, expected, f"the state of {run_id}")
+        self.same(ring, rung)
+
+    def finish(self, attempt: tuple[str, str, int, str], how: int, delay: int, meta: bool) -> None:
+        """An attempt ends as its kind can."""
+        run_id, node, fence, kind = attempt
+        outcomes = BODY if kind == "run" else HOOK
+        self.settle(run_id, node, fence, outcomes[how % len(outcomes)], delay, meta)
+
+    def overtaken(self) -> list[tuple[str, str, int, str]]:
+        """The attempts whose run another attempt has now."""
+        running = {i: row.fence for i, row in self.model.rows.items() if row.at == "node"}
+        return [attempt for attempt in self.attempts if running.get(attempt[0], attempt[2]) != attempt[2]]
+
+    def tell_loss(self, run_id: str, node: str, fence: int, kind: Any) -> None:
+        """An attempt is gone."""
+        expected, rung = self.model.lose(run_id, node, fence, kind)
+        state, ring = self.ledger.lose(run_id, node, fence, kind, "gone")
+        agree(state, expected, f"the state of {run_id}")
+        self.same(ring, rung)
+
+    def write(self, run_id: str, node: str, fence: int, what: str, most: int) -> None:
+        """Record something of an attempt."""
+        values: dict[str, tuple[str | int, ...]] = {
+            "undo": (most * len(ENTRY), ENTRY), "step": ("find", "1"), "progress": (1, 2),
+        }  # fmt: skip
+        expected, _ = self.model.record(run_id, node, fence, what, most)
+        try:
+            answer = self.ledger.record(run_id, node, fence, what, *values[what])
+        except LostOwnership:
+            agree(None, expected, "the owner of a run")
+            return
+        agree(answer, "ok" if expected else "full", what)
+
+    def beat(self, node: str, new: bool = False) -> bool:
+        """A node renews its lease; whether it still has one."""
+        tasks = "other" if node == STRANGER else "task"
+        expected, _ = self.model.heartbeat(node, new, tasks == "task")
+        rows = self.ledger.heartbeat(node, {"kind": "worker", "tasks": json.dumps([tasks])} if new else None)
+        fences = None if rows is None else {run_id: fence for run_id, (fence, _) in rows.items()}
+        agree(fences, expected, f"the rows of {node}")
+        return rows is not None
+
+    def reap(self, most: int) -> None:
+        """Upkeep takes back what dead nodes had."""
+        _, rung = self.model.reap(most)
+        self.same(self.ledger.reap(most), rung)
+
+    def promote(self, most: int) -> None:
+        """What is due becomes ready."""
+        _, rung = self.model.promote(most)
+        self.same(self.ledger.promote(most), rung)
+
+    def ring(self, most: int) -> None:
+        """Messages that are gone are sent again."""
+        _, rung = self.model.ring(most)
+        self.same(self.ledger.ring(most), rung)
+
+    def prune(self, _most: int) -> None:
+        """What Redis has dropped is forgotten."""
+        expected, _ = self.model.prune()
+        agree(self.ledger.prune(), expected, "prune")
+
+    def links(self, most: int) -> None:
+        """Links that nobody confirmed are sent, the first of them with success."""
+        expected, _ = self.model.links_due(most)
+        agree(self.ledger.links_due(most), expected, "links")
+        for run_id in expected[:1]:
+            self.ledger.links_done(run_id)
+            del self.model.links[run_id]
+
+    def hold(self, age: int | None) -> None:
+        """The broker's list is empty, or begins with a message of some age in milliseconds."""
+        self.client.delete(self.list)
+        self.model.head = None if age is None else self.model.now - age
+        if age is not None:
+            self.client.rpush(self.list, json.dumps({"headers": {"anp_rung": self.model.head}}))
+
+    def go(self, milliseconds: int) -> None:
+        """Move the clock; Redis drops by itself what has come to its end."""
+        self.look()
+        self.model.pass_time(milliseconds)
+        self.client.set(CLOCK, self.model.now // 1000)
+        over = [name for name, end in self.ends.items() if end <= self.model.now]
+        if over:
+            self.client.delete(*(f"{self.prefix}:{name}" for name in over))
+
+    def look(self) -> Look:
+        """Look at everything. Redis' own clock cannot be moved, so that the end of each key is kept here instead."""
+        look = Look.at(self.client, f"{self.prefix}:", self.model.now)
+        self.ends = {name: end for name, end in self.ends.items() if look.ttl.get(name, -1) >= 0}
+        for name, ttl in look.ttl.items():
+            if 0 <= ttl < AGES // 2:
+                self.ends[name] = self.model.now + -(-ttl // 10_000) * 10_000
+                self.client.pexpire(f"{self.prefix}:{name}", AGES)
+        return look
+
+    def same(self, ring: Ring, expected: list[str]) -> None:
+        """The caller is told to ring what the model says, each with its own message."""
+        agree(sorted(run_id for run_id, _ in ring.messages), sorted(expected), "what to ring")
+        assert all(json.loads(message) == {"id": run_id} for run_id, message in ring.messages), "not its own message"
+
+    def check(self) -> None:
+        """Redis holds what the model says, and no promise is broken."""
+        look = self.look()
+        look.check()
+        model = self.model
+        agree(sorted(look.rows), sorted(model.rows), "the rows")
+        for run_id, row in model.rows.items():
+            agree(seen(look.rows[run_id]), known(row), run_id)
+            self._check_kept(look, row)
+        agree(look.members("locks"), model.locks, "locks")
+        waiters = {lock: list(held) for lock, held in look.named("ledger:waiters:")}
+        agree(waiters, {lock: held for lock, held in model.waiters.items() if held}, "who waits for locks")
+        agree(look.members("cursors"), model.cursors, "cursors")
+        agree(look.members("links"), {i: str(when) for i, when in model.links.items()}, "links")
+        agree({name: int(count) for name, count in look.members("counts").items()}, dict(model.counts), "counts")
+        agree(look.members("nodes"), {name: str(node.end) for name, node in model.nodes.items()}, "leases")
+        agree(look.members("parked"), {i: str(since) for i, since in model.parked.items()}, "parked")
+        agree(dict(look.named("ledger:unique:task:")), {key: i for key, (i, _) in model.unique.items()}, "unique")
+        agree(look.members("runs").keys(), model.rows.keys() | model.dropped.keys(), "the list of rows")
+        told = {run_id for run_id, _ in look.named("meta:")}
+        assert told <= model.rows.keys(), f"Celery's record of {told - model.rows.keys()} has outlived its row"
+
+    def _check_kept(self, look: Look, row: Row) -> None:
+        run_id = row.new.run_id
+        undo, steps = look.values.get(f"ledger:undo:{run_id}", []), look.members(f"steps:{run_id}")
+        agree((len(undo), len(steps)), (row.undo, row.steps), f"undo entries and steps of {run_id}")
+        meta = look.values.get(f"meta:{run_id}")
+        agree(json.loads(meta)["status"] if meta else "", row.celery, f"what Celery was told of {run_id}, {row.state}")
+        if row.state in FINAL:
+            agree(self.ends.get(f"ledger:run:{run_id}", math.inf), row.goes, f"the end of the row of {run_id}")
+
+
+def agree(redis: object, model: object, what: str) -> None:
+    """Say both sides when they differ.
+
+    Raises:
+        AssertionError: they do.
+    """
+    assert redis == model, f"{what}: Redis says {redis!r}, the model {model!r}"
+
+
+def seen(row: dict[str, str]) -> dict[str, Any]:
+    """What Redis says of a run."""
+    return {
+        "state": row["state"], "at": row["at"], "node": row.get("node", "") if row["at"] == "node" else "",
+        "fence": int(row.get("fence") or 0), "attempts": int(row["attempts"]), "losses": int(row.get("losses") or 0),
+        "cancel": row.get("cancel", ""), "deadline": int(row.get("deadline") or 0),
+    }  # fmt: skip
+
+
+def known(row: Row) -> dict[str, Any]:
+    """What the model says of it."""
+    return {
+        "state": row.state, "at": row.at, "node": row.node if row.at == "node" else "", "fence": row.fence,
+        "attempts": row.attempts, "losses": row.losses, "cancel": row.cancel, "deadline": row.deadline,
+    }  # fmt: skip

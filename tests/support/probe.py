@@ -1,0 +1,172 @@
+"""Tasks for the tests: one that does what its script says, and a few for Celery's idioms."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.signals import task_postrun, task_prerun
+from pydantic import SecretStr
+
+from tests.support.journal import Journal
+from worker.app import app
+from worker.reliability.retry import Retries
+
+OURS = {"owner": "tests", "expects": "what the test says", "no_rollback": "reads only"}
+
+
+def journal_step(path: str, name: str) -> str:
+    """A step's effect."""
+    Journal(path).write("step", name=name)
+    return name
+
+
+@app.task(
+    bind=True, name="probe", owner="tests", expects="what the script says", lock="{lock}",
+    retries=Retries(max=3, first=0.2, factor=1, jitter=0, never=(KeyError,)), time_limit=60,
+)  # fmt: skip
+def probe(self: Any, path: str, script: list[list[Any]], lock: str = "probe") -> dict[str, Any]:
+    """Does what its script says: lines of a word and its arguments."""
+    number = self.attempt.number if self.attempt else 0
+    journal = Journal(path)
+    who = {"run": self.run_id, "fence": self.fence, "lock": lock or self.run_id}
+    journal.write("begin", **who)
+    for word, *rest in script:
+        if word == "gate again" and number > 1:
+            journal.wait_at(rest[0], run=self.run_id)
+        act(self, journal, who, word, rest)
+        end_early(self, number, word, rest)
+    journal.write("end", **who)
+    return {"attempt": number}
+
+
+def act(task: Any, journal: Journal, who: dict[str, Any], word: str, rest: list[Any]) -> None:
+    """The words after which a body goes on."""
+    if word == "sleep":
+        time.sleep(rest[0])
+    elif word == "gate":
+        journal.wait_at(rest[0], run=who["run"])
+    elif word == "effect":
+        journal.write("effect", name=rest[0], key=f"{who['run']}/{rest[0]}", **who)
+    elif word == "undo":
+        task.undo(rest[0], value=rest[0])
+    elif word == "progress":
+        task.progress(*rest)
+    elif word == "step":
+        task.step(rest[0], journal_step, str(journal.path), rest[0])
+
+
+def end_early(task: Any, number: int, word: str, rest: list[Any]) -> None:
+    """The words that end an attempt."""
+    if word == "fail" and (len(rest) < 2 or number <= rest[1]):
+        raise {"ValueError": ValueError, "KeyError": KeyError}[rest[0]]("as asked")
+    if word == "retry" and number == 1:
+        task.retry(countdown=rest[0])
+    if word == "die" and (not rest or number <= rest[0]):
+        os.kill(os.getpid(), 9)
+
+
+@probe.on_rollback("Writes a line for each undo entry.")
+def unprobe(self: Any, undo: Any, path: str, script: list[list[Any]], lock: str = "probe") -> None:
+    journal = Journal(path)
+    who = {"run": self.run_id, "fence": self.fence, "lock": lock or self.run_id}
+    journal.write("rollback", **who)
+    for entry in undo:
+        journal.write("undone", name=entry.name, key=f"{self.run_id}/undo/{entry.name}", **who)
+        for gate in named(script, "gate undone"):
+            journal.wait_at(gate, run=self.run_id)
+        if named(script, "undo fails"):
+            raise RuntimeError("the hook fails as asked")
+
+
+def named(script: list[list[Any]], word: str) -> list[str]:
+    """The first arguments of a word that stands in a script."""
+    return [str(rest[0]) if rest else "yes" for found, *rest in script if found == word]
+
+
+@task_prerun.connect(dispatch_uid="probe-popped")
+def stand_before_begin(task_id: str = "", kwargs: Any = None, **_: Any) -> None:
+    """`gate popped`: a child has the message and has not begun."""
+    for gate in named((kwargs or {}).get("script", []), "gate popped"):
+        Journal(kwargs["path"]).wait_at(gate, run=task_id)
+
+
+@task_postrun.connect(dispatch_uid="probe-settled")
+def stand_after_settle(task_id: str = "", kwargs: Any = None, **_: Any) -> None:
+    """`gate settled`: the run is settled, and the child has not told its main process."""
+    for gate in named((kwargs or {}).get("script", []), "gate settled"):
+        Journal(kwargs["path"]).wait_at(gate, run=task_id)
+
+
+@app.task(name="probe.add", **OURS)
+def add(x: int, y: int) -> int:
+    """For canvas."""
+    return x + y
+
+
+@app.task(name="probe.total", **OURS)
+def total(numbers: list[int]) -> int:
+    """For chords."""
+    return sum(numbers)
+
+
+@app.task(bind=True, name="probe.stubborn", autoretry_for=(ValueError,), retry_kwargs={"countdown": 0.1}, **OURS)
+def stubborn(self: Any) -> int:
+    """Celery's autoretry."""
+    if self.request.retries < 2:
+        raise ValueError("not yet")
+    return int(self.request.retries)
+
+
+@app.task(bind=True, name="probe.counting", max_retries=5, **OURS)
+def counting(self: Any, left: int) -> str:
+    """A retry with a changed input."""
+    if left:
+        raise self.retry(args=(left - 1,), countdown=0.1)
+    return f"done at {left}"
+
+
+@app.task(bind=True, name="probe.ends", confirm=lambda value: value != "unexpected", **OURS)
+def ends(self: Any, how: str) -> str:
+    """Ends in one of Celery's ways."""
+    if how == "ignore":
+        raise Ignore("as asked")
+    if how == "reject" or (how == "requeue" and self.attempt.number == 1):
+        raise Reject("as asked", requeue=how == "requeue")
+    return 5 if how == "bad result" else how  # type: ignore[return-value]
+
+
+@app.task(name="probe.skipping", lock="{name}", overlap="skip", **OURS)
+def skipping(name: str) -> None:
+    """Is skipped while its lock is taken."""
+
+
+@app.task(name="probe.swallows", **OURS)
+def swallows() -> str:
+    """Swallows its soft time limit."""
+    try:
+        time.sleep(5)
+    except SoftTimeLimitExceeded:
+        return "swallowed"
+    return "slept"
+
+
+@app.task(name="probe.secretive", **OURS)
+def secretive(password: SecretStr, user: str) -> int:
+    """Uses a secret."""
+    return len(password.get_secret_value())
+
+
+@app.task(name="probe.noted", **OURS)
+def noted(*told: Any, path: str) -> None:
+    """An errback; Celery calls its body with the failed request, the error and a traceback."""
+    Journal(path).write("noted")
+
+
+@app.task(base=Task, name="probe.plain")
+def plain(x: int) -> int:
+    """Not guarded."""
+    return x * 2

@@ -1,0 +1,134 @@
+"""The command line as a user meets it: exit codes, messages, one document on stdout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from worker.cli import printing
+from worker.cli.tasks import parsed
+from worker.errors import BadInput
+from worker.settings import environment
+
+Anp = Callable[..., subprocess.CompletedProcess[str]]
+SCHEDULE = '[[schedule]]\nname = "beat-of-heart"\ntask = "maintenance.heartbeat"\ncron = "0 3 * * *"\n'
+
+
+@pytest.fixture
+def anp(tmp_path: Path) -> Anp:
+    """Runs `anp` in an empty folder with a clean environment."""
+    clean = {name: value for name, value in environment().items() if not name.startswith("ANP_")}
+    (tmp_path / "s.toml").write_text(SCHEDULE)
+    clean |= {"ANP_SCHEDULES": str(tmp_path / "s.toml"), "COLUMNS": "200"}
+
+    def run(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "worker.cli", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=clean | env, input=stdin, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tasks", "show", "maintenance.hartbeat"), "maintenance.heartbeat"),
+        (("tasks", "run", "maintenance.heartbeat", "sitee=1"), "does not fit"),
+        (("tasks", "run", "maintenance.heartbeat", "nonsense"), "field=value"),
+        (("schedules", "show", "beat-of-hart"), "beat-of-heart"),
+        (("schedules", "import-cron", "/nowhere"), "No such file"),
+        (("status", "--window", "soon"), "duration"),
+        (("flower",), "ANP_FLOWER_PASSWORD"),
+        (("flwer",), "flower"),
+        (("runs", "list", "--limit", "0"), "--limit"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_usage_ends_with_2_and_says_what_would_be_right(anp: Anp, arguments: tuple[str, ...], said: str) -> None:
+    done = anp(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_a_wrong_setting_is_named_with_a_near_one(anp: Anp) -> None:
+    done = anp("runs", "list", ANP_REDIS_ULR="redis://x")
+    assert (done.returncode, "ANP_REDIS_URL" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("runs", "list"), ("tasks", "run", "maintenance.heartbeat"), ("health", "beat")])
+def test_without_a_stack_it_says_how_to_get_one(anp: Anp, command: tuple[str, ...]) -> None:
+    done = anp(*command)
+    assert done.returncode == 1
+    assert "`anp up`" in done.stderr
+    assert "ANP_REDIS_URL" in done.stderr
+
+
+def test_a_named_redis_that_does_not_answer_is_the_one_that_is_told(anp: Anp) -> None:
+    done = anp("runs", "list", ANP_REDIS_URL="redis://127.0.0.1:1/0")
+    assert (done.returncode, "127.0.0.1:1" in done.stderr) == (1, True)
+
+
+def test_status_without_a_stack_is_an_answer_not_an_error(anp: Anp) -> None:
+    done = anp("status", "--json")
+    answer = json.loads(done.stdout)["answers"][0]
+    assert (done.returncode, answer["question"], answer["ok"]) == (1, "is it up", False)
+
+
+def test_tasks_and_next_ticks_can_be_read_without_a_stack_as_one_document(anp: Anp) -> None:
+    tasks = json.loads(anp("tasks", "list", "--json").stdout)
+    assert "maintenance.heartbeat" in [task["name"] for task in tasks]
+    assert all(task["owner"] and task["expects"] and task["rollback"] for task in tasks)
+    ticks = json.loads(anp("schedules", "next", "--limit", "3", "--json").stdout)
+    assert [tick["tick"][11:] for tick in ticks] == ["03:00:00.000Z"] * 3
+
+
+def test_a_crontab_becomes_files_and_what_could_not_be_converted_is_told(anp: Anp, tmp_path: Path) -> None:
+    crontab = "0 3 * * * /usr/local/bin/backup --full\n@reboot /bin/true\n"
+    done = anp("schedules", "import-cron", "-", "--to", "made", stdin=crontab)
+    assert (done.returncode, "line 2" in done.stderr) == (1, True)
+    assert 'cron = "0 3 * * *"' in (tmp_path / "made" / "crontab.toml").read_text()
+    assert "/usr/local/bin/backup" in (tmp_path / "made" / "commands.toml").read_text()
+    again = anp("schedules", "import-cron", "-", "--to", "made", stdin=crontab)
+    assert (again.returncode, "crontab.toml" in again.stderr) == (2, True)
+
+
+def test_the_version_and_the_help_need_nothing(anp: Anp) -> None:
+    assert anp("--version").stdout.startswith("anp ")
+    helped = anp("--help")
+    assert (helped.returncode, "anp up" in helped.stdout) == (0, True)
+
+
+def test_values_are_json_where_they_are_json_else_text() -> None:
+    given = ["site=main", "batch=5", "dry=true", "ids=[1, 2]", "note=a=b", "empty=", "zip=01234"]
+    assert parsed(given) == {
+        "site": "main", "batch": 5, "dry": True, "ids": [1, 2], "note": "a=b", "empty": "", "zip": "01234",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [["site"], ["=1"], ["a=1", "a=2"]])
+def test_input_that_cannot_be_read_is_refused(values: list[str]) -> None:
+    with pytest.raises(BadInput):
+        parsed(values)
+
+
+def test_a_table_in_a_pipe_is_neither_cut_nor_coloured(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    printing.table(("name", "state"), [(long, "failed"), ("[red]", None)])
+    assert capsys.readouterr().out.splitlines()[1:] == [f"{long}  failed", f"{'[red]':300}  -"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(None, "-"), (0.04, "0.0 s"), (9.96, "10.0 s"), (119, "119 s"), (120, "2 min"), (7200, "2.0 h")],
+)
+def test_durations_read_as_people_say_them(seconds: float | None, told: str) -> None:
+    assert printing.ago(seconds) == told

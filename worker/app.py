@@ -1,0 +1,270 @@
+"""The Celery app, and `guard`: what makes an app's tasks guarded."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from celery import Celery, Task
+from celery.app import backends
+from kombu.utils.url import parse_url
+
+from worker import bootstep, enqueue
+from worker.errors import BadDeclaration, BadUsage, did_you_mean
+from worker.reliability.ledger import Ledger
+from worker.reliability.records import Keeping
+from worker.reliability.store import Store, connect
+from worker.results import with_ledger
+from worker.security import CONTENT
+from worker.settings import Settings, settings
+from worker.task import ReliableTask
+
+#: The task modules that come with anp.
+SHIPPED = ("worker.tasks.content", "worker.tasks.cache", "worker.tasks.maintenance", "worker.tasks.system")
+#: Options that Celery reads from the decorator without their being attributes of Task.
+CELERY_OPTIONS = frozenset({
+    "autoretry_for", "dont_autoretry_for", "retry_kwargs", "retry_backoff", "retry_backoff_max", "retry_jitter",
+    "shared", "lazy", "filter",
+})  # fmt: skip
+#: Celery's own consumer would fail a run whose task it does not know; ours parks it.
+CONSUMING = {"worker_consumer": "worker.consumer:LedgerConsumer"}
+#: Seconds a message may stay unacknowledged. Long, because the ledger and not the broker brings work back.
+VISIBILITY = 12 * 3600
+
+
+class GuardedApp(Celery):
+    """A Celery app whose tasks are guarded: every publish passes the ledger first."""
+
+    #: Whether a task must say who owns it, what it expects and how it is undone.
+    strict = True
+    #: Whether the schedules shipped with anp are its own where ANP_SCHEDULES names none.
+    ships_schedules = False
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger on this app's broker."""
+        known = settings()
+        day = 86_400_000
+        keeping = Keeping(int(known.keep_days * day), int(known.keep_failed_days * day), known.keep_rows)
+        return Ledger(Store(connect(enqueue.broker_url(self)), known.prefix), int(known.lease * 1000), keeping)
+
+    @property
+    def release(self) -> str:
+        """The release that this process belongs to."""
+        return settings().release
+
+    @cached_property
+    def results_in_ledger(self) -> bool:
+        """Whether Celery's results are on the ledger's Redis, so that one script can write both."""
+        backend = self.conf.result_backend or ""
+        return place(backend) == place(enqueue.broker_url(self))
+
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Every publish passes here: check the input, give the run its id, and let the row come first.
+
+        Raises:
+            BadInput: the input does not fit; nothing was planned or sent.
+            KeyConflict: the idempotency key was used with another input.
+            LedgerFull, LedgerUnavailable: nothing was planned.
+        """
+        task = self._tasks.get(name)
+        if not isinstance(task, ReliableTask) or self.conf.task_always_eager:
+            if unkept := {"key", "unique_for"} & options.keys():
+                raise BadUsage(f"{name!r} is not guarded here, so it takes no {unkept.pop()}")
+            return super().send_task(name, args, kwargs, **options)
+        checked = task.contract.check(tuple(args or ()), dict(kwargs or {}))
+        drafted = enqueue.draft(task, checked, options)
+        headers = {**(options.pop("headers", None) or {}), enqueue.DRAFT: drafted}
+        if task.contract.secrets:
+            headers["anp_secret"] = list(task.contract.secrets)
+        for link in (*_listed(options.get("link")), *_listed(options.get("link_error"))):
+            _freeze(link)
+        result = super().send_task(
+            name, checked.args, checked.kwargs, task_id=drafted.new.run_id, headers=headers,
+            **{**options, **enqueue.shown(task, checked)},
+        )  # fmt: skip
+        return result if drafted.first in (None, result.id) else type(result)(drafted.first)
+
+    def _task_from_fun(
+        self, fun: Any, name: str | None = None, base: Any = None, bind: bool = False, **options: Any
+    ) -> Any:
+        if (name or "").startswith("celery."):  # Celery's own: backend_cleanup, chord_unlock and the like
+            base = Task
+        guarded = issubclass(base or self.Task, ReliableTask)
+        if guarded:
+            check_options(name or fun.__name__, base or self.Task, options)
+            if options.get("confirm"):
+                options["confirm"] = staticmethod(options["confirm"])
+        task = super()._task_from_fun(fun, name=name, base=base, bind=bind, **options)
+        if guarded and task.lock:
+            task.contract.check_template(task.lock)
+        return task
+
+    def _get_backend(self) -> Any:
+        backend, url = backends.by_url(self.backend_cls or self.conf.result_backend, self.loader)
+        return with_ledger(backend)(app=self, url=url)
+
+
+def guard(existing: Celery, *, strict: bool = False) -> Celery:
+    """Make the tasks of an existing app guarded.
+
+    Call it right after the app is made, before its tasks are declared. Tasks that name `base=celery.Task` stay as they
+    are and keep working beside the guarded ones.
+
+    Args:
+        existing: the app; its broker must be Redis.
+        strict: refuse tasks without owner, expected result and rollback (`check_tasks`).
+
+    Returns:
+        The same app.
+
+    Raises:
+        BadDeclaration: the app has made its tasks already, or has a task class of its own.
+    """
+    if existing.finalized or isinstance(existing, GuardedApp):
+        raise BadDeclaration(
+            "guard() came too late for this app",
+            expected="a call right after Celery(...), before its tasks are used",
+            given="an app that is guarded or finalized already",
+        )
+    if existing.task_cls != Celery.task_cls:
+        raise BadDeclaration(
+            "This app has a task class of its own",
+            expected=f"one that derives from {ReliableTask.__module__}.ReliableTask",
+            given=str(existing.task_cls),
+        )
+    give_ledger(existing)
+    existing.strict = strict
+    existing.task_cls = ReliableTask
+    bootstep.install(existing)
+    return existing
+
+
+def give_ledger(existing: Celery) -> None:
+    """Give an app the ledger and its publisher. Its tasks stay what they are: for beat, this is enough."""
+    existing.__class__ = type(f"Guarded{type(existing).__name__}", (GuardedApp, type(existing)), {})
+    existing.amqp_cls = "worker.enqueue:LedgerAMQP"
+    existing.__dict__.pop("amqp", None)
+    existing.add_defaults(lambda: CONSUMING)
+
+
+def check_options(name: str, base: type, options: dict[str, Any]) -> None:
+    """Refuse an option of the task decorator that nobody would read; Celery swallows it."""
+    known = {option for option in dir(base) if not option.startswith("_")} | CELERY_OPTIONS
+    for option in options:
+        if not option.startswith("_") and option not in known:
+            raise BadDeclaration(
+                f"Task {name!r} has an unknown option {option!r}.{did_you_mean(option, known)}",
+                expected="an option of Celery's tasks, or owner, expects, lock, overlap, retries, confirm, no_rollback",
+            )
+    if options.get("overlap") not in (None, "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"):
+        raise BadDeclaration(
+            f"Task {name!r} has an unknown overlap policy",
+            expected="skip, buffer_one, buffer_all, cancel_other or allow_all",
+            given=repr(options["overlap"]),
+        )
+
+
+def guarded_tasks(of: Celery) -> dict[str, ReliableTask]:
+    """The guarded tasks of an app by name, with all its task modules loaded."""
+    of.loader.import_default_modules()
+    of.finalize()
+    return {name: task for name, task in sorted(of.tasks.items()) if isinstance(task, ReliableTask)}
+
+
+def check_tasks(of: Celery) -> None:
+    """Refuse tasks that do not say who owns them, what they expect, and how they are undone.
+
+    Raises:
+        BadDeclaration: names every task and what it lacks.
+    """
+    lacking = [
+        f"{task.name}: {', '.join(missing)}" for task in guarded_tasks(of).values() if (missing := _missing(task))
+    ]
+    if lacking and getattr(of, "strict", False):
+        raise BadDeclaration(
+            "Tasks do not say what they must: " + "; ".join(lacking),
+            expected="owner, expects, and a rollback hook (@task.on_rollback) or no_rollback with the reason",
+        )
+
+
+def _missing(task: ReliableTask) -> list[str]:
+    missing = [name for name in ("owner", "expects") if not getattr(task, name)]
+    return missing if task.has_rollback or task.no_rollback else [*missing, "a rollback hook or no_rollback"]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
+
+
+def _freeze(link: Any) -> None:
+    """A link gets its id now, so that publishing it twice is one run."""
+    if hasattr(link, "freeze") and not link.options.get("task_id"):
+        link.freeze()
+
+
+def place(url: str) -> tuple[Any, ...] | None:
+    """Where a Redis URL points: host, port and database; None for anything else."""
+    if not url.startswith(("redis", "sentinel")):
+        return None
+    parts = parse_url(url)
+    return parts["hostname"], parts["port"] or 6379, str(parts["virtual_host"] or "0").strip("/") or "0"
+
+
+def configuration(known: Settings) -> dict[str, Any]:
+    """Celery's configuration for our own app."""
+    # No retry_on_timeout: with it redis-py connects a lost subscription again by itself and then reads without a
+    # timeout, inside the worker's event loop, which hears nothing any more.
+    sockets = {
+        "socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True, "health_check_interval": 25,
+    }  # fmt: skip
+    return {
+        **CONSUMING,
+        "broker_url": known.redis_url,
+        "result_backend": known.redis_url,
+        "broker_transport_options": {"visibility_timeout": VISIBILITY, **sockets},
+        "redis_socket_timeout": 10,
+        "redis_socket_connect_timeout": 5,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": 25,
+        "result_expires": int(known.keep_failed_days * 86400),
+        "accept_content": list(CONTENT),
+        "result_accept_content": list(CONTENT),
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "task_default_queue": "default",
+        "task_acks_late": False,             # the ledger brings work back, not the broker
+        "task_time_limit": 3600,
+        "worker_prefetch_multiplier": 4,
+        "worker_concurrency": known.concurrency,
+        "worker_hijack_root_logger": False,
+        "worker_send_task_events": True,     # for Flower
+        "task_send_sent_event": True,
+        "broker_connection_retry_on_startup": True,
+        "timezone": "UTC",
+        "enable_utc": True,
+        "imports": (*SHIPPED, *known.tasks),
+        "beat_scheduler": "schedules.beat:Scheduler",
+        "beat_max_loop_interval": 1.0,
+    }  # fmt: skip
+
+
+def create_app(known: Settings | None = None) -> GuardedApp:
+    """Our own app: the shipped tasks and those of `ANP_TASKS`.
+
+    Args:
+        known: settings to use instead of the environment's.
+
+    Returns:
+        A guarded app.
+    """
+    made = GuardedApp("anp", task_cls=ReliableTask, amqp="worker.enqueue:LedgerAMQP", set_as_current=True)
+    made.ships_schedules = True
+    made.add_defaults(lambda: configuration(known or settings()))
+    bootstep.install(made)
+    return made
+
+
+app = create_app()
+
+__all__ = ["GuardedApp", "Task", "app", "check_tasks", "create_app", "guard", "guarded_tasks"]

@@ -1,0 +1,59 @@
+"""`anp worker`, `anp beat`, `anp flower`: one process each, in the foreground."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from worker import log
+from worker.settings import settings
+
+FURTHER = {"allow_extra_args": True, "ignore_unknown_options": True}
+#: Workers here learn of each other through the ledger.
+WORKER_ARGUMENTS = ("--without-gossip", "--without-mingle")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (worker, beat, flower):
+        app.command(context_settings=FURTHER)(command)
+
+
+def worker(context: typer.Context) -> None:
+    """Run tasks. Further arguments go to Celery's worker.
+
+    Example: `anp worker --concurrency=4 --queues=celery,mail`
+    """
+    _celery("worker", *WORKER_ARGUMENTS, *context.args)
+
+
+def beat(context: typer.Context) -> None:
+    """Plan the ticks of every schedule; any number may run at once. Further arguments go to Celery's beat.
+
+    Example: `anp beat`
+    """
+    _celery("beat", "--scheduler", "schedules.beat:Scheduler", *context.args)
+
+
+def flower(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="TCP port.", min=0, max=65535)] = 5555,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    control: Annotated[bool, typer.Option("--control", help="Let the pages change things.")] = False,
+) -> None:
+    """Serve the Flower pages. Needs ANP_FLOWER_PASSWORD. Further arguments, as --name=value, go to Flower.
+
+    Example: `anp flower --port 5556`
+    """
+    from worker.app import app
+    from worker.flower.serve import serve
+
+    serve(app, settings(), port=port, address=address, control=control, further=context.args)
+
+
+def _celery(*arguments: str) -> None:
+    from worker.app import app
+
+    log.take_over()
+    app.start(argv=list(arguments))

@@ -1,0 +1,62 @@
+"""The worker's consumer, where Celery would drop what the ledger has to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery.utils.log import get_logger
+from celery.worker.consumer import Consumer
+from redis.exceptions import ConnectionError as LostConnectionError
+from redis.exceptions import ReadOnlyError, ResponseError
+
+from worker.doorbell import STAMP
+from worker.reconcile import Report
+
+log = get_logger(__name__)
+
+
+def lost_when_unblocked(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """An event loop for which a read that a failover broke off is a lost connection; Celery would end the worker."""
+
+    def run(*args: Any) -> Any:
+        try:
+            return loop(*args)
+        except ResponseError as error:
+            if str(error).startswith("UNBLOCKED"):
+                raise LostConnectionError(str(error)) from error
+            raise
+
+    return run
+
+
+class LedgerConsumer(Consumer):
+    """Parks a run whose task it does not know instead of failing it, and takes `READONLY` for a lost connection.
+
+    A Redis that answers `READONLY` has become a replica in a failover: connecting again finds the new master.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        celerys: Any = self
+        celerys.connection_errors = (*celerys.connection_errors, ReadOnlyError)
+        celerys.loop = lost_when_unblocked(celerys.loop)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Clears the lost connection away; what goes wrong with that is no reason to end the worker, as Celery would.
+
+        With prefetched messages on it, kombu fails to close a connection whose transport it has collected just before.
+        """
+        try:
+            super().on_connection_error_after_connected(exc)
+        except Exception as error:
+            log.warning("the lost connection was left as it is: %r", error)
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A message with a task that is not registered here; ours go to the ledger, others are Celery's."""
+        lease = getattr(self.app, "lease", None)
+        if STAMP not in message.headers or lease is None:
+            super().on_unknown_task(body, message, exc)
+            return
+        lease.reconciler.tell(Report(message.headers["id"], "unknown", str(exc)))
+        message.ack_log_error(log, self.connection_errors)

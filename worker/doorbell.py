@@ -1,0 +1,81 @@
+"""A run's message as its row keeps it and as the broker's list holds it, so that one script plans the row and sends it.
+
+Limit: only onto a plain list. Where kombu would do more (an exchange, a compression, a queue that expires), kombu
+publishes after the row is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from celery.app.amqp import task_message
+from kombu.utils import json
+
+from worker.errors import LimitExceeded
+from worker.security import INPUT_LIMIT
+
+#: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
+STAMP = "anp_rung"
+#: Properties of a message that its row keeps.
+KEPT = ("correlation_id", "reply_to")
+
+
+def pack(message: task_message, queue: str, priority: int | None) -> tuple[str, str]:
+    """A message as two texts; what is large in them is serialized once.
+
+    Args:
+        message: as Celery built it.
+        queue: the queue's name.
+        priority: 0 to 9, or None.
+
+    Returns:
+        The text that the row keeps, so that it can be sent again; and the text for the list, as kombu's Redis transport
+        writes it, in which the script fills in the stamp.
+
+    Raises:
+        LimitExceeded: the input is too large.
+    """
+    headers, body = json.dumps(message.headers), json.dumps(message.body)
+    where = json.dumps({"properties": message.properties, "queue": queue, "priority": priority})
+    kept = f'{{"headers": {headers}, "body": {body}, {where[1:]}'
+    if len(kept) > INPUT_LIMIT:
+        raise LimitExceeded(
+            f"The input of {message.headers['task']!r} is too large",
+            expected=f"at most {INPUT_LIMIT} bytes with its message",
+            given=f"{len(kept)} bytes",
+        )
+    rest = json.dumps({
+        "body": body, "content-encoding": "utf-8", "content-type": "application/json",
+        "properties": {
+            **message.properties, "delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": priority or 0, "body_encoding": "utf-8", "delivery_tag": str(uuid4()),
+        },
+    })  # fmt: skip
+    return kept, f'{{"headers": {headers[:-1]}, "{STAMP}": 0}}, {rest[1:]}'
+
+
+class Doorbell:
+    """Stands in for kombu's producer while Celery publishes one message: what plans the row sends it.
+
+    Args:
+        producer: kombu's, for whatever else is published meanwhile (events).
+        plan: gets the message, after the signals had their say on its headers, and its priority.
+    """
+
+    def __init__(self, producer: Any, plan: Callable[[task_message, int | None], None]) -> None:
+        self._producer = producer
+        self._plan: Callable[[task_message, int | None], None] | None = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def publish(self, body: Any, **options: Any) -> Any:
+        """The first is the run's message, every other one goes to the broker as it is."""
+        plan, self._plan = self._plan, None
+        if plan is None:
+            return self._producer.publish(body, **options)
+        properties = {name: options[name] for name in KEPT if options.get(name) is not None}
+        plan(task_message(options["headers"], properties, body, None), options.get("priority"))
+        return None

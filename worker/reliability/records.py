@@ -1,0 +1,145 @@
+"""What goes into the ledger's scripts and comes out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Outcome = Literal[
+    "succeeded", "failed", "retry", "requeue", "cancelled", "rolled_back", "rollback_retry", "rollback_failed", "parked"
+]
+Loss = Literal["child", "fenced", "shutdown"]
+Operation = Literal["retry", "rollback", "cancel", "resolve"]
+DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is planned: the row of one run. Times are milliseconds since the epoch."""
+
+    run_id: str
+    task: str
+    #: The whole message, JSON: headers, properties, body, queue, priority.
+    message: str
+    #: The broker's list that the message goes to.
+    list: str
+    queue: str
+    lock: str = ""
+    overlap: str = "buffer_all"
+    limit: int = 1000
+    #: Absolute due time, or 0 for now.
+    due: int = 0
+    #: Due this many milliseconds from now by Redis' clock, instead of `due`.
+    delay: int | None = None
+    #: After this time it does not begin any more; 0 for never.
+    deadline: int = 0
+    schedule: str = ""
+    tick: int = 0
+    #: Digest of the input, compared when an idempotency key comes again.
+    digest: str = ""
+    #: Milliseconds for which calls with the same input get this run; 0 for never.
+    unique_for: int = 0
+    #: The task has a rollback hook.
+    hook: bool = False
+    #: The task is not guarded: the run ends as sent once its message is out.
+    unguarded: bool = False
+    #: The message carries links: callbacks, errbacks, a chain or a chord.
+    linked: bool = False
+    #: Celery's result key.
+    meta_key: str = ""
+    #: The message as the broker's list holds it: the script that plans the run sends it too. Empty: the caller does.
+    wire: str = ""
+    release: str = ""
+    #: The row is only a decision: it ends at once in this state.
+    ends: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What became of one plan."""
+
+    run_id: str
+    #: A new row, or one that was there.
+    created: bool
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Messages that the caller has to send: run id and message, and the stamp they carry (ms)."""
+
+    stamp: int
+    messages: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The answer to a begin: an attempt to perform, or why there is none."""
+
+    fence: int
+    attempt: int
+    failures: int
+    kind: Literal["run", "rollback"]
+    #: The row's message where the input was changed by a retry, else empty.
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Ticks of one schedule to decide: compared with its cursor, all or nothing."""
+
+    schedule: str
+    #: The cursor that the plan was worked out from; empty for none.
+    seen: str
+    cursor: str
+    runs: tuple[NewRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a decision: refused when another beat moved the cursor first."""
+
+    schedule: str
+    moved: bool
+    cursor: str
+    planned: tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A living node: one worker process tree, or a beat."""
+
+    node: str
+    kind: str
+    host: str
+    pid: int
+    tasks: tuple[str, ...]
+    release: str
+    #: Seconds until its lease ends.
+    lease_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long rows are kept."""
+
+    short: int = 7 * DAY
+    long: int = 30 * DAY
+    rows: int = 1000
+
+
+def read_planned(answer: Sequence[str]) -> Planned:
+    """A plan's answer, as the script gives it."""
+    run_id, what, state, reason = answer
+    return Planned(run_id, what == "planned", state, reason)
+
+
+def read_ring(answer: Sequence[Any]) -> Ring:
+    """What to ring, as the script gives it."""
+    if not answer:
+        return Ring(0)
+    stamp, flat = answer
+    return Ring(int(stamp), tuple(zip(flat[::2], flat[1::2], strict=True)))

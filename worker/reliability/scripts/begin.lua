@@ -1,0 +1,42 @@
+-- Begin an attempt. ARGV: id, node, child, token (one per delivery of the message).
+-- Answers { 'go', fence, attempt, failures, kind, message or '' } or { 'no', why } ; a replay gets the first answer.
+local id, node, child, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local state, at = get(id, 'state'), get(id, 'at')
+
+local function go()
+  local kind = get(id, 'state') == 'rolling_back' and 'rollback' or 'run'
+  local message = get(id, 'edited') == '1' and get(id, 'message') or ''
+  local failures = get(id, kind == 'rollback' and 'rollback_failures' or 'failures')
+  return { 'go', get(id, 'fence'), get(id, 'attempts'), failures, kind, message }
+end
+
+if state == '' then return { 'no', 'gone' } end
+if at == 'node' and get(id, 'token') == token then return go() end
+if at ~= 'queue' then return { 'no', state } end
+local lease = tonumber(redis.call('ZSCORE', P .. 'nodes', node))
+if not lease or lease <= NOW or redis.call('HEXISTS', P .. 'node:' .. node, 'dead') == 1 then
+  return { 'no', 'lease' }
+end
+if state == 'queued' and too_late(id) then
+  finish(id, 'expired', 'its start deadline passed in the queue')
+  return { 'no', 'expired', rung() }
+end
+if state == 'queued' and get(id, 'cancel') ~= '' then
+  fail(id, 'cancelled', get(id, 'cancel'))
+  return { 'no', 'cancelled', rung() }
+end
+local lock = get(id, 'lock')
+if lock ~= '' and get(id, 'overlap') ~= 'allow_all' and redis.call('HGET', P .. 'locks', lock) ~= id then
+  ready(id, false)                                   -- only after Redis lost writes: it lines up again
+  if redis.call('HGET', P .. 'locks', lock) ~= id then return { 'no', get(id, 'state'), rung() } end
+end
+local last = tonumber(redis.call('GET', P .. 'fence')) or 0
+local fence = int(math.max(last + 1, MICROS))
+redis.call('SET', P .. 'fence', fence)
+leave(id)
+set(id, 'fence', fence, 'node', node, 'child', child, 'token', token, 'at', 'node', 'started', NOW,
+  'attempts', number(id, 'attempts') + 1, 'began', number(id, 'began') > 0 and get(id, 'began') or NOW)
+redis.call('HSET', P .. 'running:' .. node, id, fence .. '|' .. child)
+if state == 'queued' then enter(id, 'running', 'attempt ' .. get(id, 'attempts'), node)
+else note(id, state, state, node, 'rollback begins') end
+return go()

@@ -1,0 +1,6 @@
+-- A node leaves in order: its unfinished rows go back, without a loss. ARGV: node, reason. Answers what to ring.
+local node = ARGV[1]
+for _, id in ipairs(redis.call('HKEYS', P .. 'running:' .. node)) do lose(id, 'shutdown', ARGV[2], true) end
+redis.call('ZREM', P .. 'nodes', node)
+redis.call('UNLINK', P .. 'node:' .. node, P .. 'running:' .. node)
+return rung()

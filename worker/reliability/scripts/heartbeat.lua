@@ -1,0 +1,14 @@
+-- Renew a node's lease. ARGV: node, lease (ms), then field, value pairs of what it says of itself (first time only).
+-- Answers { 1 or 0, { id, "<fence>|<child>", … } }: 0 once the node was marked dead or let its lease end.
+local node, lease = ARGV[1], tonumber(ARGV[2])
+local known = redis.call('ZSCORE', P .. 'nodes', node)
+if not known and #ARGV > 2 then
+  redis.call('HSET', P .. 'node:' .. node, 'since', NOW, unpack(ARGV, 3))
+  redis.call('ZADD', P .. 'nodes', int(NOW + lease), node)
+  known = int(NOW + lease)
+end
+pulse(lease)
+if not known or redis.call('HEXISTS', P .. 'node:' .. node, 'dead') == 1 then return { 0, {} } end
+if tonumber(redis.call('ZSCORE', P .. 'nodes', node)) <= NOW then return { 0, {} } end
+redis.call('ZADD', P .. 'nodes', int(NOW + lease), node)
+return { 1, redis.call('HGETALL', P .. 'running:' .. node) }

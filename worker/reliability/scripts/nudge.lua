@@ -1,0 +1,7 @@
+-- The message of a queued run went down with a child: upkeep rings it at its next round. ARGV: id.
+local id = ARGV[1]
+if get(id, 'at') == 'queue' then
+  redis.call('ZADD', P .. 'queued', NOW, id)
+  set(id, 'rung', 0)
+end
+return get(id, 'state')

@@ -1,0 +1,46 @@
+-- What an operator asks for. ARGV: id, what (retry, rollback, cancel, resolve), by, note, token (one per request).
+-- A replay of a request, however late, gets its first answer and has no effect.
+-- Answers { 'ok' or 'refused' or 'gone', state, what to ring }.
+local id, what, by, words, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local state = get(id, 'state')
+local reason = what .. ' by ' .. by .. (words ~= '' and ': ' .. words or '')
+local AGAIN = { failed = true, rolled_back = true, cancelled = true, quarantined = true, expired = true,
+  skipped = true, parked = true }
+local UNDO = { succeeded = true, failed = true, cancelled = true, quarantined = true, rollback_failed = true }
+
+local asked = get(id, 'asked')
+local first = string.match(asked, token .. '=(%a+)')
+local function answer(word)
+  if not first then set(id, 'asked', string.sub(asked .. token .. '=' .. word .. ';', -ASKED)) end
+  return { word, get(id, 'state'), rung() }
+end
+
+if state == '' then return { 'gone', '', rung() } end
+if first then return answer(first) end
+if what == 'retry' and AGAIN[state] then
+  revive(id)
+  if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end      -- .get() waits for the new end
+  redis.call('HDEL', row_key(id), 'error', 'as_expected', 'failed_as', 'ended', 'deadline')
+  set(id, 'failures', 0, 'loss_points', 0, 'settled', '')
+  if get(id, 'lock') ~= '' and get(id, 'overlap') ~= 'allow_all' then set(id, 'overlap', 'buffer_all', 'limit', 1e6) end
+  enter(id, 'queued', reason)
+  ready(id, true)
+elseif what == 'rollback' and UNDO[state] and get(id, 'hook') == '1' and number(id, 'attempts') > 0 then
+  revive(id)
+  if get(id, 'failed_as') == '' then set(id, 'failed_as', state) end
+  set(id, 'rollback_failures', 0, 'rollback_losses', 0, 'settled', '')
+  enter(id, 'rolling_back', reason)
+  ready(id, true)
+elseif what == 'cancel' and state == 'running' then
+  set(id, 'cancel', reason)
+  note(id, state, state, '', reason)
+elseif what == 'cancel' and get(id, 'at') ~= '' and state ~= 'rolling_back' then
+  set(id, 'cancel', reason)
+  if number(id, 'attempts') > 0 then fail(id, 'cancelled', reason) else finish(id, 'cancelled', reason) end
+elseif what == 'resolve' and state == 'rollback_failed' then
+  redis.call('UNLINK', P .. 'steps:' .. id)
+  finish(id, 'rolled_back', reason)
+else
+  return answer('refused')
+end
+return answer('ok')

@@ -1,0 +1,34 @@
+-- Put before plan.lua and tick.lua: one row from its spec. A row that exists is never changed.
+local function plan(spec)
+  local id = spec.id
+  if spec.unique then
+    local first = redis.call('GET', P .. 'unique:' .. spec.unique)
+    if first and get(first, 'state') ~= '' then return { first, 'known', get(first, 'state'), get(first, 'reason') } end
+  end
+  if redis.call('EXISTS', row_key(id)) == 1 then
+    local same = not spec.digest or spec.digest == '' or get(id, 'digest') == spec.digest
+    return { id, same and 'known' or 'conflict', get(id, 'state'), get(id, 'reason') }
+  end
+  local due = tonumber(spec.due) or 0
+  if tonumber(spec.delay) then due = NOW + tonumber(spec.delay) end
+  local row = { 'created', NOW, 'at', '', 'attempts', 0, 'digest', spec.digest or '', 'wanted', int(due > 0 and due or NOW) }
+  for field, value in pairs(spec.row) do
+    row[#row + 1] = field
+    row[#row + 1] = value
+  end
+  set(id, unpack(row))
+  if spec.unique then redis.call('SET', P .. 'unique:' .. spec.unique, id, 'PX', spec.unique_for) end
+  redis.call('ZADD', P .. 'runs', NOW, id)
+  redis.call('ZREM', P .. 'expiring', id)            -- an earlier row of this id that prune has not seen yet
+  if spec.row.schedule then redis.call('ZADD', P .. 'schedule:' .. spec.row.schedule, spec.row.tick, id) end
+  if spec.ends then
+    finish(id, spec.ends, spec.reason)
+  elseif due > NOW then
+    enter(id, 'delayed', 'due later')
+    to_time(id, due)
+  else
+    WIRE[id] = spec.wire
+    ready(id, true)
+  end
+  return { id, 'planned', get(id, 'state'), get(id, 'reason') }
+end

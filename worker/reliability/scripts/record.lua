@@ -1,0 +1,19 @@
+-- Record something of a running attempt, for who holds its fence. ARGV: id, node, fence, what, then:
+--   undo <limit of bytes> <JSON>    an undo entry, before its effect        step <name> <JSON>   a finished step
+--   progress <done> <total>                                                 outcome <index> <JSON>   an entry was handled
+-- Answers 'ok', 'full' (undo beyond its limit), or 'lost'.
+local id, node, fence, what = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then return 'lost' end
+if what == 'undo' then
+  local bytes = number(id, 'undo_bytes') + #ARGV[6]
+  if bytes > tonumber(ARGV[5]) then return 'full' end
+  set(id, 'undo_bytes', bytes)
+  redis.call('RPUSH', P .. 'undo:' .. id, ARGV[6])
+elseif what == 'step' then
+  redis.call('HSET', P .. 'steps:' .. id, ARGV[5], ARGV[6])
+elseif what == 'progress' then
+  set(id, 'progress', ARGV[5] .. '/' .. ARGV[6])
+elseif what == 'outcome' then
+  redis.call('LSET', P .. 'undo:' .. id, ARGV[5], ARGV[6])
+end
+return 'ok'

@@ -1,0 +1,29 @@
+-- Ring the queued runs whose message is gone: it is older than a grace, and its own queue-and-priority list is empty or
+-- begins with a younger message. ARGV: most rows, then for each known list: nothing (its key stands on the row).
+-- Answers what to ring; the pause grows with each ring of a run.
+local oldest = {}
+local function stamp_of(list)
+  if oldest[list] == nil then
+    local head = redis.call('LINDEX', list, -1)
+    oldest[list] = head and (tonumber(string.match(head, '"anp_rung": ?"?(%d+)')) or NOW) or false
+  end
+  return oldest[list]
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'queued', '-inf', int(NOW), 'LIMIT', 0, tonumber(ARGV[1]))) do
+  local list = get(id, 'list')
+  local head = list ~= '' and stamp_of(list)
+  if get(id, 'state') == '' then
+    redis.call('ZREM', P .. 'queued', id)
+  elseif too_late(id) then
+    finish(id, 'expired', 'its start deadline passed in the queue')
+  elseif head and head <= number(id, 'rung') then
+    redis.call('ZADD', P .. 'queued', NOW + GRACE, id)
+  else
+    local rings = number(id, 'rings')
+    redis.call('ZADD', P .. 'queued', int(NOW + GRACE * 2 ^ math.min(rings, 6)), id)
+    set(id, 'rung', NOW, 'rings', rings + 1)
+    RING[#RING + 1] = id
+  end
+end
+return rung()

@@ -1,0 +1,48 @@
+-- Settle an attempt. ARGV: id, node, fence, outcome, JSON { reason, result, error, as_expected, meta, delay, message }.
+-- outcome: succeeded | failed | retry | requeue | cancelled | rolled_back | rollback_retry | rollback_failed | parked.
+-- Answers { state, time and what to ring }, or { 'refused', state } to who does not own the run (any more).
+local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local mine = fence .. '|' .. node
+if get(id, 'settled') == mine then return { get(id, 'answer'), rung() } end
+if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
+  return { 'refused', get(id, 'state') }
+end
+local data = cjson.decode(ARGV[5])
+local reason = data.reason or ''
+if outcome == 'succeeded' then redis.call('HDEL', row_key(id), 'error') end
+if data.result then set(id, 'result', data.result) end
+if data.error then set(id, 'error', data.error) end
+if data.as_expected then set(id, 'as_expected', data.as_expected) end
+if data.message then set(id, 'message', data.message, 'edited', '1') end
+local cancel = get(id, 'cancel')
+if cancel ~= '' and (outcome == 'retry' or outcome == 'requeue' or outcome == 'failed') then
+  outcome, reason, data.meta = 'cancelled', cancel, nil
+end
+leave(id)
+if outcome == 'succeeded' then
+  finish(id, 'succeeded', reason, data.meta, node)
+elseif outcome == 'failed' or outcome == 'cancelled' then
+  fail(id, outcome, reason, data.meta, node)
+elseif outcome == 'retry' then
+  set(id, 'failures', number(id, 'failures') + 1)
+  enter(id, 'delayed', reason, node)
+  if data.meta then publish(id, data.meta) end
+  to_time(id, NOW + tonumber(data.delay))
+elseif outcome == 'requeue' then
+  enter(id, 'queued', reason, node)
+  to_queue(id, true)
+elseif outcome == 'parked' then
+  park(id, reason, node)
+elseif outcome == 'rolled_back' then
+  redis.call('UNLINK', P .. 'steps:' .. id)
+  finish(id, 'rolled_back', reason, nil, node)
+elseif outcome == 'rollback_retry' then
+  set(id, 'rollback_failures', number(id, 'rollback_failures') + 1)
+  note(id, 'rolling_back', 'rolling_back', node, reason)
+  to_time(id, NOW + tonumber(data.delay))
+else
+  finish(id, 'rollback_failed', reason, nil, node)
+end
+set(id, 'node', '', 'child', '', 'token', '', 'settled', mine, 'answer', get(id, 'state'))
+if get(id, 'finished') ~= '' and number(id, 'began') > 0 then set(id, 'runtime', NOW - number(id, 'started')) end
+return { get(id, 'state'), rung() }

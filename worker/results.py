@@ -1,0 +1,62 @@
+"""Celery's results beside the ledger: settle stores them, so Celery's own store is left out.
+
+Limit: this holds where the result backend is the ledger's Redis. Anywhere else Celery stores the result itself, after
+settle, and a run that ends without its body (skipped, expired, reaped) leaves `.get()` waiting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker.reliability.attempt import Attempt
+
+
+class LedgerResults:
+    """Mixed into the app's result backend."""
+
+    app: Any
+
+    def on_task_call(self, producer: Any, task_id: str) -> Any:
+        """A run is enqueued: nothing to listen to yet. `.get()` subscribes and then looks, so it misses nothing."""
+        if not self.app.results_in_ledger:
+            return super().on_task_call(producer, task_id)  # type: ignore[misc]
+        return None
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kw: Any
+    ) -> Any:
+        """Store a result, unless settle has done it in the same script that ended the run."""
+        attempt = attempt_of(request)
+        if attempt is not None and attempt.settled:
+            return result
+        return super().store_result(task_id, result, state, traceback=traceback, request=request, **kw)  # type: ignore[misc]
+
+    def mark_as_done(self, task_id: str, result: Any, request: Any = None, *args: Any, **kw: Any) -> None:
+        """The chord part and the callbacks are sent: confirm them."""
+        super().mark_as_done(task_id, result, request, *args, **kw)  # type: ignore[misc]
+        self._confirm(request)
+
+    def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kw: Any) -> None:
+        """The errbacks are sent: confirm them."""
+        super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
+        self._confirm(kw.get("request"))
+
+    def _confirm(self, request: Any) -> None:
+        attempt = attempt_of(request)
+        if attempt is not None and attempt.settled and has_links(request):
+            attempt.ledger.links_done(attempt.run_id)
+
+
+def attempt_of(request: Any) -> Attempt | None:
+    """The attempt that a request is, or None."""
+    return getattr(request, "attempt", None)
+
+
+def has_links(request: Any) -> bool:
+    """Whether something follows this run in a canvas."""
+    return bool(request.callbacks or request.errbacks or request.chain or request.chord)
+
+
+def with_ledger(backend: type) -> type:
+    """A result backend class that leaves the storing to settle."""
+    return type(f"Ledger{backend.__name__}", (LedgerResults, backend), {})

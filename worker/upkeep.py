@@ -1,0 +1,86 @@
+"""Upkeep: promote what is due, take back what died, ring again. In each worker and beat, safe in any number.
+
+Limit: it acts on what Redis holds. What Redis forgot in a failover it cannot bring back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from celery.utils.log import get_logger
+
+from worker import enqueue, links
+from worker.errors import AnpError
+from worker.node import separate
+from worker.reliability.records import Ring
+
+log = get_logger(__name__)
+
+#: Seconds between two rounds.
+INTERVAL = 1.0
+#: Every so many rounds: rows are pruned, and Redis' memory is looked at.
+PRUNE_EVERY = 60
+MEMORY_EVERY = 5
+#: Part of Redis' memory limit at which nothing new is planned.
+FULL_AT = 0.8
+
+
+class Upkeep:
+    """A thread that goes round each second until `stop`.
+
+    Args:
+        app: the guarded app.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.ledger = separate(app)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="anp-upkeep", daemon=True)
+        self._round = 0
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the round under way."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            try:
+                self.go_round()
+            except AnpError as error:
+                log.warning("upkeep waits for the ledger: %s", error)
+            except Exception:
+                log.exception("upkeep met something unexpected and goes on")
+
+    def go_round(self) -> None:
+        """One round of everything.
+
+        Raises:
+            LedgerUnavailable: Redis did not answer.
+        """
+        steps: tuple[Callable[[], Ring], ...] = (self.ledger.reap, self.ledger.promote, self.ledger.ring)
+        for step in steps:
+            enqueue.ring(self.app, step())
+        for run_id in self.ledger.links_due():
+            links.send(self.app, self.ledger, run_id)
+        if self._round % PRUNE_EVERY == 0:
+            self.ledger.prune()
+        if self._round % MEMORY_EVERY == 0:
+            self._watch_memory()
+        self._round += 1
+
+    def _watch_memory(self) -> None:
+        memory = self.ledger.store.read("info", "memory")
+        limit = int(memory.get("maxmemory") or 0)
+        full = bool(limit) and int(memory["used_memory"]) > FULL_AT * limit
+        if full:
+            log.error("Redis uses %s of %s bytes: nothing new is planned", memory["used_memory"], limit)
+            self.ledger.prune(10_000)
+        self.ledger.set_full(full)
