@@ -79,9 +79,10 @@ def _wrong_effects(run: Run, lines: list[Line]) -> Iterator[str]:
     for key, count in standing.items():
         if count > 1:
             yield f"{key} stands {count} times"
+    explained = run.losses + run.failures + run.rollback_failures
     for key, count in repeats.items():
-        if count > run.losses + run.failures:
-            yield f"{key} was repeated {count} times with {run.losses} losses and {run.failures} failures"
+        if count > explained:
+            yield f"{key} was repeated {count} times with {explained} losses and failures"
 
 
 def _wrong_success(run: Run, lines: list[Line]) -> Iterator[str]:
