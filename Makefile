@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help up test faults chaos check bench model lock clean
+.PHONY: help up test faults chaos check bench model lock secrets image stack-up stack-smoke stack-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,23 @@ lock:            ## pin every dependency anew, with hashes (needs uv)
 	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
 	  --custom-compile-command "make lock" -c requirements.lock pyproject.toml -o requirements-dev.lock
+	echo hatchling | uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --custom-compile-command "make lock" -c requirements-dev.lock - -o requirements-build.lock
+
+secrets:         ## random passwords for the stack in secrets/, and .env (what is there stays)
+	@$(PYTHON) deploy/make_secrets.py
+
+image: secrets   ## build the images of the stack
+	@ANP_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) docker compose build -q worker redis
+
+stack-up: image  ## the production shape in containers, until it is healthy
+	@docker compose up -d --wait --wait-timeout 180
+
+stack-smoke:     ## does the running stack do its work: a run through containers, Flower behind its password
+	@deploy/smoke
+
+stack-down:      ## end the stack and remove its containers, volumes and networks
+	@docker compose --profile '*' down -v --remove-orphans
 
 clean:           ## remove the environment, the state of `make up`, and caches
 	rm -rf $(VENV) .anp .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

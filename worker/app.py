@@ -237,6 +237,7 @@ def configuration(known: Settings) -> dict[str, Any]:
         "task_time_limit": 3600,
         "worker_prefetch_multiplier": 4,
         "worker_concurrency": known.concurrency,
+        "worker_soft_shutdown_timeout": known.grace,
         "worker_hijack_root_logger": False,
         "worker_send_task_events": True,     # for Flower
         "task_send_sent_event": True,

@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     flower_user: str = "anp"
     #: Password of the Flower pages; without one Flower does not start.
     flower_password: SecretStr = SecretStr("")
+    #: Seconds that a running task gets when its worker is stopped; then its run goes back to the ledger.
+    grace: Annotated[float, Field(ge=0, le=3600)] = 20.0
     #: Worker children.
     concurrency: Annotated[int, Field(ge=1, le=256)] = 2
     #: Finished rows kept per schedule.

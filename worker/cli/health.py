@@ -5,29 +5,48 @@ from __future__ import annotations
 import socket
 from typing import Annotated, Literal
 
+import httpx
 import typer
 
 from worker.cli import printing
 from worker.cli.printing import AsJson
 from worker.cli.reach import ledger
 from worker.reliability.ledger import Ledger
+from worker.settings import settings
 
-Part = Literal["redis", "worker", "beat"]
+Part = Literal["redis", "worker", "beat", "flower"]
+#: Where `anp flower` listens unless it is told otherwise.
+FLOWER_PORT = 5555
 
 
 def health(part: Annotated[Part, typer.Argument(help="What to look at.")], json: AsJson = False) -> None:
-    """Tell whether one part works: Redis takes a write, or a worker or beat on this host renews its lease.
+    """Tell whether one part works: Redis takes a write, a worker or beat on this host renews its lease, Flower answers.
 
     Exit code 0 if it does, else 1. Example: `anp health worker`
     """
-    with ledger(to_read=False) as found:
-        said = _redis(found) if part == "redis" else _node(found, part)
+    said = _flower() if part == "flower" else _in_ledger(part)
     if json:
         printing.as_json({"part": part, "healthy": not said, "reason": said or None})
     else:
         printing.say(f"{part} is {'healthy' if not said else f'not healthy: {said}'}")
     if said:
         raise typer.Exit(1)
+
+
+def _in_ledger(part: Part) -> str:
+    with ledger(to_read=False) as found:
+        return _redis(found) if part == "redis" else _node(found, part)
+
+
+def _flower() -> str:
+    """Its pages are behind the password, this one too."""
+    known = settings()
+    login = (known.flower_user, known.flower_password.get_secret_value())
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{FLOWER_PORT}/healthcheck", auth=login, timeout=5, trust_env=False)
+    except httpx.HTTPError as error:
+        return f"Flower on this host does not answer ({type(error).__name__})"
+    return "" if answer.status_code == 200 else f"Flower on this host answers {answer.status_code}"
 
 
 def _redis(found: Ledger) -> str:
