@@ -26,12 +26,14 @@ def main() -> int:
     if unknown := set(asked.names) - set(NAMES):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     lines: list[Line] = []
-    with prepared(asked.quick) as place:
-        for name in asked.names or NAMES:
-            busy = os.getloadavg()[0]
-            print(f"{name} … (load {busy:.1f} on {os.cpu_count()} cores)", file=sys.stderr, flush=True)
-            lines += importlib.import_module(f"tests.bench.{name}").lines(place)
-    print(show(lines))
+    try:
+        with prepared(asked.quick) as place:
+            for name in asked.names or NAMES:
+                busy = os.getloadavg()[0]
+                print(f"{name} … (load {busy:.1f} on {os.cpu_count()} cores)", file=sys.stderr, flush=True)
+                lines += importlib.import_module(f"tests.bench.{name}").lines(place)
+    finally:
+        print(show(lines))  # what was measured before one of them failed, too
     return 0
 
 

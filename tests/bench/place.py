@@ -30,7 +30,7 @@ class Place:
 
     def clear(self) -> None:
         """Empty Redis; the next measurement finds nothing of the last one."""
-        self.redis.flushall()
+        self.redis.flushall(asynchronous=True)  # a million rows take longer to free than a command may take
 
     def either(self, quick: int, thorough: int) -> int:
         """A size: the first with `--quick`, the second without."""
@@ -48,6 +48,6 @@ def prepared(quick: bool) -> Iterator[Place]:
             os.environ["ANP_REDIS_URL"] = server.url
             os.environ["ANP_TASKS"] = "tests.bench.noop,tests.support.probe"
             os.environ["ANP_LEASE"] = f"{LEASE:g}"
-            client = Redis.from_url(server.url, decode_responses=True)
+            client = Redis.from_url(server.url, decode_responses=True, socket_timeout=60)
             yield Place(server, client, folder, quick)
             client.close()
