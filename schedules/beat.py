@@ -3,33 +3,34 @@
 Each round: which schedules are due by Redis' clock, which ticks since their cursor, what the catch-up policy makes of
 them; then one script that compares and moves the cursors and plans the rows, and one pipeline that rings. A beat keeps
 nothing on disk: after a stop it goes on from the cursors. Two beats that decide the same tick decide it once, because
-the script refuses a plan that was worked out from another cursor.
+the script refuses a plan that was worked out from another cursor; a beat of an earlier release decides nothing, because
+the script refuses a plan that was worked out from other schedules than the live ones.
 """
 
 from __future__ import annotations
 
-import heapq
 import os
 import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from celery import beat
 from celery.utils.log import get_logger
 
-from schedules import occurrences
-from schedules.catalog import Catalog, load
+from schedules import backfill
+from schedules.adoption import Adoption
+from schedules.catalog import Catalog
+from schedules.cursors import Cursors
+from schedules.files import Files
 from schedules.plan import Planner
 from schedules.schedule import Schedule
 from worker import enqueue
 from worker.app import GuardedApp, give_ledger
-from worker.errors import AnpError, LedgerFull, LedgerUnavailable
+from worker.errors import AnpError, LedgerFull, LedgerUnavailable, Retired, StateLost
 from worker.node import Lease
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import Decided
-from worker.settings import settings
 from worker.upkeep import Upkeep
 
 log = get_logger(__name__)
@@ -40,6 +41,8 @@ BATCH = 500
 CLOCKS_APART = 30.0
 #: Redis' clock is asked for again after this many seconds.
 CLOCK_EVERY = 5.0
+#: Seconds between two looks at the files and at what operators want.
+LOOK_EVERY = 1.0
 
 
 class Scheduler(beat.Scheduler):
@@ -53,9 +56,10 @@ class Scheduler(beat.Scheduler):
             give_ledger(app)
         self.ledger: Ledger = app.ledger
         self._offset: float | None = None
-        self._asked = 0.0
-        self._due: list[tuple[float, str]] = []
-        self._cursors: dict[str, str] = {}
+        self._asked = self._looked = 0.0
+        self._clock_trouble = ""
+        # Whether the schedules are still to become live, and whether they were just read then.
+        self._unplaced = self._fresh = False
         self.catalog = Catalog([])
         if not lazy:
             self.setup_schedule()
@@ -65,13 +69,14 @@ class Scheduler(beat.Scheduler):
     def setup_schedule(self) -> None:
         """Read the schedules, register as a node, and see where each cursor stands."""
         try:
-            self.catalog = load(
-                [Path(path) for path in settings().schedules], self.app, shipped=self.app.ships_schedules
-            )
-            self.planner = Planner(self.app, self.catalog)
+            self.files = Files(self.app)
+            self.catalog = self.files.load()
+            self.planner = Planner(self.app, self.catalog, self.catalog.digest)
+            self.cursors = Cursors(self.ledger)
+            self.adoption = Adoption(self.ledger.store, self.app.release)
             self.lease = Lease(self.app, "beat")
             self.lease.start()
-            self._begin_at_cursors()
+            self._adopt(fresh=True)
         except AnpError as error:
             # Celery would print a traceback; the message is enough.
             sys.stderr.write(f"anp: {error}\n")
@@ -84,6 +89,7 @@ class Scheduler(beat.Scheduler):
     def close(self) -> None:
         """Beat ends: nothing has to be saved."""
         if hasattr(self, "upkeep"):
+            self.files.close()
             self.upkeep.stop()
             self.lease.stop("its beat was shut down")
 
@@ -112,16 +118,25 @@ class Scheduler(beat.Scheduler):
             Seconds until the next round, at most one.
         """
         try:
-            now = self._now()
-            if now is None:
-                return self.max_interval
-            due = self._take_due(now)
-            for start in range(0, len(due), BATCH):
-                self._decide(due[start : start + BATCH], now)
+            return self._round()
         except (LedgerUnavailable, LedgerFull) as error:
             log.warning("beat waits, nothing is lost: %s", error)
-            self._begin_again()
+            self.cursors.line_up_all(self.planner, self._estimate())
             return self.max_interval
+
+    def _round(self) -> float:
+        try:
+            self._look()
+            now = self._now()
+            if now is None or self.adoption.retired or self._unplaced:
+                return self.max_interval
+            due = self.cursors.take_due(now)
+            for start in range(0, len(due), BATCH):
+                self._decide(due[start : start + BATCH], now)
+        except Retired:
+            self._adopt(fresh=False)
+        except StateLost:
+            self._adopt(fresh=True)
         return self._pause()
 
     def _now(self) -> float | None:
@@ -131,65 +146,76 @@ class Scheduler(beat.Scheduler):
             theirs = self.ledger.now() / 1000
             # The answer is at least as old as half the way back; the earlier estimate never fires too soon.
             self._offset, self._asked = theirs - time.time(), time.monotonic()
+            self._clock_trouble = ""
             if abs(theirs - before) > CLOCKS_APART:
-                log.error("beat plans nothing: its clock and Redis' are %.0f s apart", theirs - before)
+                self._clock_trouble = f"it plans nothing: its clock and Redis' are {theirs - before:.0f} s apart"
+                log.error("beat: %s", self._clock_trouble)
                 self._offset = None
                 return None
-        return time.time() + self._offset
+        return self._estimate()
 
-    def _take_due(self, now: float) -> list[Schedule]:
-        due = []
-        while self._due and self._due[0][0] <= now:
-            _, name = heapq.heappop(self._due)
-            if name in self.catalog:
-                due.append(self.catalog[name])
-        return due
+    def _estimate(self) -> float:
+        return time.time() + (self._offset or 0.0)
 
     def _decide(self, due: Iterable[Schedule], now: float) -> None:
-        decided, rung = self.ledger.decide(
-            [self.planner.plan(schedule, self._cursors.get(schedule.name, ""), now) for schedule in due]
-        )
+        plans = [self.planner.plan(schedule, self.cursors.of(schedule), now) for schedule in due]
+        decided, rung = self.ledger.decide(plans, self.catalog.digest)
         for answer in decided:
             self._learn(answer, now)
         enqueue.try_ring(self.app, rung)
 
     def _learn(self, answer: Decided, now: float) -> None:
-        self._cursors[answer.schedule] = answer.cursor
+        if answer.moved and not answer.cursor:
+            raise StateLost("A cursor is gone")
         if not answer.moved:
             for planned in answer.planned:
                 log.info("%s: %s %s", planned.run_id, planned.state, planned.reason)
-        self._line_up(self.catalog[answer.schedule], now)
-
-    def _line_up(self, schedule: Schedule, now: float) -> None:
-        """Put a schedule in line for its next tick after its cursor."""
-        cursor = self.planner.read(schedule, self._cursors.get(schedule.name, ""), now)
-        following = self.planner.upcoming.next_tick(schedule, cursor)
-        if following is not None and schedule.enabled:
-            heapq.heappush(self._due, (following + occurrences.jitter(schedule, following), schedule.name))
-
-    def _begin_at_cursors(self) -> None:
-        now = self.ledger.now() / 1000
-        self._cursors = self.ledger.cursors()
-        fresh = [s for s in self.catalog.values() if not self.planner.follows(s, self._cursors.get(s.name, ""))]
-        for start in range(0, len(fresh), BATCH):
-            for answer in self.ledger.decide(
-                [self.planner.first(s, self._cursors.get(s.name, ""), now) for s in fresh[start : start + BATCH]]
-            )[0]:
-                self._cursors[answer.schedule] = answer.cursor
-        self._due = []
-        for schedule in self.catalog.values():
-            self._line_up(schedule, now)
-
-    def _begin_again(self) -> None:
-        """What was taken from the line but not decided is lined up again from the last cursors seen."""
-        waiting = {name for _, name in self._due}
-        now = time.time() + (self._offset or 0.0)
-        for name, schedule in self.catalog.items():
-            if name not in waiting:
-                self._line_up(schedule, now)
+        self.cursors.learn(answer.schedule, answer.cursor)
+        self.cursors.line_up(self.planner, self.catalog[answer.schedule], now)
 
     def _pause(self) -> float:
-        if not self._due:
+        if self.cursors.first is None or self.adoption.retired:
             return float(self.max_interval)
-        now = time.time() + (self._offset or 0.0)
-        return min(max(self._due[0][0] - now, 0.001), float(self.max_interval))
+        return min(max(self.cursors.first - self._estimate(), 0.001), float(self.max_interval))
+
+    # -- what changes while it runs ---------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Each second: have the files or the live schedules changed, and what do operators want."""
+        if time.monotonic() - self._looked < LOOK_EVERY:
+            return
+        self._looked = time.monotonic()
+        wishes = self.adoption.live.wishes()
+        read = self.files.look(wishes.reloads)
+        if read is not None and read.digest != self.catalog.digest:
+            log.info("beat has %d schedules, read anew", len(read))
+            self.catalog, self.planner = read, Planner(self.app, read, read.digest)
+            self._adopt(fresh=True)
+        elif self._unplaced or wishes.digest != self.catalog.digest:
+            self._adopt(fresh=not wishes.digest)
+        elif not self.adoption.retired:
+            backfill.go_on(self.ledger, self.planner, self.catalog, wishes.backfills)
+        self._tell()
+
+    def _adopt(self, *, fresh: bool) -> None:
+        """Be live, and stand where the ledger's cursors say; what fails half way is done again with the next look."""
+        self._fresh, self._unplaced = fresh or (self._unplaced and self._fresh), True
+        try:
+            if self.adoption.adopt(self.catalog, fresh=self._fresh):
+                self.cursors.place(self.planner, self.catalog, self.adoption)
+                self.adoption.publish(self.catalog)
+        except (Retired, StateLost) as error:
+            log.warning("beat looks again which schedules are live: %s", error)
+            return
+        self._unplaced = False
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say with the next renewal of the lease how the work goes; `anp health beat` and `anp status` read it."""
+        self.lease.news = {
+            "trouble": self.adoption.retired or self.files.trouble or self._clock_trouble,
+            "round": str(int(self._estimate() * 1000)),
+            "next": str(int(self.cursors.first * 1000)) if self.cursors.first is not None else "",
+            "reloads": str(self.files.answered or 0),
+            "digest": self.catalog.digest,
+        }

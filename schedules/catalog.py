@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Catalog(Mapping[str, Schedule]):
     def __len__(self) -> int:
         return len(self._by_name)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A short digest of what is declared, wherever it is declared and in whichever order."""
         content = hashlib.sha256()

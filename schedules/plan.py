@@ -26,6 +26,8 @@ ON_TIME = 10.0
 ROWS_FOR_DROPPED = 5
 #: Dropped ticks of a cron line are counted one by one up to this many.
 COUNTED = 10_000
+#: The priority that is served last.
+LAST = 9
 #: What stands in a cursor's timing while its schedule is switched off.
 OFF = "off"
 
@@ -140,11 +142,14 @@ class Planner:
 
     Args:
         app: the guarded app.
-        schedules: the catalog.
+        schedules: by name.
+        digest: of the catalog, where they are a whole one.
     """
 
-    def __init__(self, app: Any, schedules: Mapping[str, Schedule]) -> None:
+    def __init__(self, app: Any, schedules: Mapping[str, Schedule], digest: str = "") -> None:
         self.app = app
+        #: Of these schedules, where they are a whole catalog.
+        self.digest = digest
         self.upcoming = Upcoming()
         self._checked: dict[str, Checked] = {}
         for schedule in schedules.values():
@@ -200,6 +205,21 @@ class Planner:
         """
         new = self._new(schedule, identity)
         return replace(new, overlap="buffer_all", limit=1000, digest=self._checked[schedule.name].digest())
+
+    def backfilled(self, schedule: Schedule, tick: int) -> NewRun:
+        """The run of a tick of the past: after everything that is live, and without a deadline.
+
+        Args:
+            schedule: the schedule.
+            tick: epoch seconds.
+
+        Returns:
+            The row to plan.
+        """
+        last = schedule.model_copy(update={"priority": LAST})
+        new = self._new(last, tick_id(schedule.name, tick))
+        overlap = new.overlap if new.overlap == "allow_all" else "buffer_all"
+        return replace(new, schedule=schedule.name, tick=tick * 1000, overlap=overlap, limit=1000, backfill=True)
 
     def _timing(self, schedule: Schedule) -> str:
         return schedule.timing if schedule.enabled else OFF

@@ -109,6 +109,14 @@ class Refused(AnpError):
     retry_safe = False
 
 
+class Retired(AnpError):
+    """This beat's schedules are not the ones that are live: it plans nothing."""
+
+
+class StateLost(AnpError):
+    """Redis does not know any live schedules: keys were deleted, or it was emptied."""
+
+
 class RunEnded(AnpError):
     """A run ended without success: skipped, expired, cancelled, quarantined or failed."""
 

@@ -78,6 +78,8 @@ class Lease:
         self.seconds = app.ledger.lease / 1000
         self.ledger = separate(app, timeout=max(0.5, self.seconds / RENEWALS))
         self.reconciler = Reconciler(app, self.ledger, bodies, self.wake)
+        #: What this node says of its work, sent with each renewal.
+        self.news: dict[str, str] = {}
         self._renewed = boottime()
         self._wake = threading.Event()
         self._stopped = threading.Event()
@@ -116,7 +118,7 @@ class Lease:
         self.ledger.heartbeat(node, {
             "kind": self.kind, "host": socket.gethostname(), "pid": str(os.getpid()), "tasks": json.dumps(names),
             "release": self.app.release, "started": str(int(time.time() * 1000)),
-        })  # fmt: skip
+        }, news=dict(self.news))  # fmt: skip
         become(node)
         self._renewed = before
         log.info("this %s is node %s with a lease of %g s", self.kind, node, self.seconds)
@@ -136,7 +138,7 @@ class Lease:
 
     def _renew(self) -> None:
         before = boottime()
-        rows = self.ledger.heartbeat(current())
+        rows = self.ledger.heartbeat(current(), news=dict(self.news))
         if rows is None:
             self._return_as_new()
             return

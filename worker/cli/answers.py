@@ -44,7 +44,8 @@ def is_it_up(redis: str, nodes: Sequence[Node], site: str) -> Answer:
     """
     kinds = Counter(node.kind for node in nodes)
     missing = [f"no {kind} is alive" for kind in ("worker", "beat") if not kinds[kind] and not redis]
-    wrong = [said for said in (redis, *missing, site) if said]
+    troubled = [f"the beat {node.pid} on {node.host}: {node.news['trouble']}" for node in nodes if _trouble(node)]
+    wrong = [said for said in (redis, *missing, *troubled, site) if said]
     facts = {"workers": kinds["worker"], "beats": kinds["beat"], "redis": not redis, "site": not site}
     well = f"Redis, {kinds['worker']} worker, {kinds['beat']} beat and the site answer"
     return Answer("is it up", not wrong, "; ".join(wrong) or well, facts)
@@ -104,6 +105,11 @@ def did_the_release_change_anything(runs: Sequence[Run]) -> Answer:
     wrong = _worse(new, old)
     told = f"{releases[0]} does as well as {releases[1]}"
     return Answer(question, not wrong, f"{releases[0]}: {'; '.join(wrong)}" if wrong else told, facts)
+
+
+def _trouble(node: Node) -> str:
+    """What a beat says is wrong with its schedules or its clock."""
+    return node.news.get("trouble", "")
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:

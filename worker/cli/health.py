@@ -12,15 +12,18 @@ from worker.cli import printing
 from worker.cli.printing import AsJson
 from worker.cli.reach import ledger
 from worker.reliability.ledger import Ledger
+from worker.reliability.records import Node
 from worker.settings import settings
 
 Part = Literal["redis", "worker", "beat", "flower"]
 #: Where `anp flower` listens unless it is told otherwise.
 FLOWER_PORT = 5555
+#: Seconds for which beat's rounds may stand still, or a tick may stay undecided.
+STANDS = 30.0
 
 
 def health(part: Annotated[Part, typer.Argument(help="What to look at.")], json: AsJson = False) -> None:
-    """Tell whether one part works: Redis takes a write, a worker or beat on this host renews its lease, Flower answers.
+    """Tell whether one part works: Redis takes a write, a worker here lives, beat decides ticks, Flower answers.
 
     Exit code 0 if it does, else 1. Example: `anp health worker`
     """
@@ -58,4 +61,18 @@ def _redis(found: Ledger) -> str:
 def _node(found: Ledger, kind: str) -> str:
     host = socket.gethostname()
     here = [node for node in found.nodes() if node.kind == kind and node.host == host]
-    return "" if here else f"no {kind} on {host} has a living lease"
+    if not here:
+        return f"no {kind} on {host} has a living lease"
+    said = [_trouble(node, found.now()) for node in here] if kind == "beat" else []
+    return next(iter(said), "") if all(said) else ""
+
+
+def _trouble(beat: Node, now: int) -> str:
+    """Why a beat does not do its work: a lease is renewed by a thread of its own, whatever its rounds do."""
+    if trouble := beat.news.get("trouble"):
+        return trouble
+    stood = (now - int(beat.news.get("round") or now)) / 1000
+    if stood > STANDS:
+        return f"its rounds stand still since {stood:.0f} s"
+    late = (now - int(beat.news.get("next") or now)) / 1000
+    return f"a tick has been due for {late:.0f} s and is not decided" if late > STANDS else ""

@@ -77,6 +77,11 @@ def clock(moment: datetime | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z" if moment else "-"
 
 
+def moment_of(milliseconds: int) -> datetime:
+    """A time of the ledger (ms) as a datetime."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def ago(seconds: float | None) -> str:
     """A duration for people: `0.3 s`, `42 s`, `5 min`, `3.1 h`; a dash when unknown."""
     if seconds is None:

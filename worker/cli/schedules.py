@@ -10,18 +10,22 @@ import typer
 from schedules import zone
 from schedules.schedule import Schedule
 from worker.cli import printing
+from worker.cli.backfill import backfill
 from worker.cli.catalog import catalog, described, next_of, schedule_named, ticks_of
+from worker.cli.changes import diff, reload
 from worker.cli.crontab import import_cron
+from worker.cli.explain import explain
 from worker.cli.following import follow, tell_end
+from worker.cli.hands import Name, disable, enable, pause, resume
+from worker.cli.portrait import portrait
 from worker.cli.printing import AsJson, Limit
 from worker.cli.reach import ledger
 from worker.cli.tasks import task_named, tell_begun
+from worker.reliability.hands import Hand, Hands
 from worker.reliability.ledger import Ledger
 from worker.reliability.run import Run, iso
 
-app = typer.Typer(no_args_is_help=True, help="When tasks run: list, show, next, trigger, import-cron.")
-
-Name = Annotated[str, typer.Argument(help="The schedule's name, as `anp schedules list` shows it.")]
+app = typer.Typer(no_args_is_help=True, help="When tasks run, and an operator's hand on it.")
 
 
 @app.command("list")
@@ -33,37 +37,40 @@ def list_schedules(json: AsJson = False) -> None:
     known = catalog()
     with ledger() as found:
         now = found.now() // 1000
-        rows = [(one, next_of(one, now), _last(found, one.name)) for one in known.values()]
+        hands = _in_force(found)
+        rows = [(one, next_of(one, now), _last(found, one.name), hands.get(one.name)) for one in known.values()]
     if json:
-        printing.as_json([{**described(one), "next": iso(due), "last": _brief(last)} for one, due, last in rows])
+        printing.as_json([
+            {**described(one), "next": iso(due), "last": _brief(last), "hand": hand.public() if hand else None}
+            for one, due, last, hand in rows
+        ])  # fmt: skip
         return
     columns = ("name", "task", "when", "next", "last run", "state", "owner")
     printing.table(columns, [_row(*row) for row in rows])
 
 
 @app.command("show")
-def show(name: Name, limit: Limit = 10, json: AsJson = False) -> None:
-    """Show one schedule: what it says, its next ticks, its last runs.
+def show(
+    name: Name,
+    tick: Annotated[str, typer.Option(help="Say what became of this tick: 2026-11-21T21:55:00Z.")] = "",
+    limit: Limit = 10,
+    json: AsJson = False,
+) -> None:
+    """Show one schedule: what it says, its next ticks, its last runs, and what operators did to it.
 
-    Example: `anp schedules show publish-due-posts`
+    Example: `anp schedules show publish-due-posts --tick 2026-11-21T21:55:00Z`
     """
     one = schedule_named(name)
     with ledger() as found:
-        now = found.now() // 1000
-        runs = found.runs(limit, schedule=name)
-    ticks = ticks_of(one, now, 3)
+        if tick:
+            explained = explain(one, tick, found)
+            printing.as_json(explained.public()) if json else printing.say(f"{name}: {explained.said}")
+            return
+        shown = portrait(one, found, limit)
     if json:
-        shown = {
-            **described(one),
-            "next": [iso(tick) for tick in ticks],
-            "runs": [run.public() for run in runs],
-        }
-        printing.as_json(shown)
-        return
-    printing.fields({**described(one), "next": ", ".join(printing.clock(tick) for tick in ticks)})
-    printing.say("\nlast runs")
-    rows = [(run.run_id, run.state, run.reason, printing.ago(run.lateness)) for run in runs]
-    printing.table(("run id", "state", "reason", "late"), rows)
+        printing.as_json(shown.public())
+    else:
+        shown.tell()
 
 
 @app.command("next")
@@ -115,6 +122,13 @@ def trigger(
             tell_begun(found.run(run_id).public(), json=json)
 
 
+app.command("pause")(pause)
+app.command("resume")(resume)
+app.command("disable")(disable)
+app.command("enable")(enable)
+app.command("backfill")(backfill)
+app.command("diff")(diff)
+app.command("reload")(reload)
 app.command("import-cron")(import_cron)
 
 
@@ -137,7 +151,12 @@ def _brief(run: Run | None) -> dict[str, Any] | None:
     }
 
 
-def _row(one: Schedule, due: datetime | None, last: Run | None) -> tuple[object, ...]:
-    when = "off" if not one.enabled else printing.clock(due)
+def _in_force(found: Ledger) -> dict[str, Hand]:
+    now = printing.moment_of(found.now())
+    return {name: hand for name, hand in Hands(found.store).all().items() if hand.in_force(now)}
+
+
+def _row(one: Schedule, due: datetime | None, last: Run | None, hand: Hand | None) -> tuple[object, ...]:
+    when = "off" if not one.enabled else hand.kind if hand else printing.clock(due)
     ran = printing.clock(last.started_at or last.queued_at) if last else None
     return one.name, one.task, one.when, when, ran, last.state if last else None, one.owner

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from worker.errors import KeyConflict, LostOwnership, Refused
+from worker.errors import KeyConflict, LostOwnership, Refused, Retired, StateLost
 from worker.reliability.reader import Reader
 from worker.reliability.records import (
     DAY,
@@ -76,7 +76,7 @@ class Ledger(Reader):
             KeyConflict: a run id exists with another input.
             LedgerFull, LedgerUnavailable: nothing was planned.
         """
-        answers, ring = self.store.call("plan", *(self._spec(run) for run in runs))
+        answers, ring = self.store.call("plan", *(json.dumps(self.spec(run)) for run in runs))
         for run_id, what, state, _ in answers:
             if what == "conflict":
                 raise KeyConflict(
@@ -86,35 +86,46 @@ class Ledger(Reader):
                 )
         return [read_planned(answer) for answer in answers], read_ring(ring)
 
-    def decide(self, decisions: Sequence[Decision]) -> tuple[list[Decided], Ring]:
+    def decide(self, decisions: Sequence[Decision], digest: str = "") -> tuple[list[Decided], Ring]:
         """Decide ticks of several schedules in one script.
 
         Args:
             decisions: per schedule the cursor seen, the new cursor, and the rows.
+            digest: of the schedules that they were worked out from; compared with the live ones unless empty.
 
         Returns:
             What became of each, and what the caller has to ring.
+
+        Raises:
+            Retired: other schedules are live; nothing was decided.
+            StateLost: Redis knows of no live schedules; nothing was decided.
         """
         specs = [
             json.dumps({
                 "name": d.schedule, "seen": d.seen, "cursor": d.cursor,
-                "runs": [json.loads(self._spec(run)) for run in d.runs],
+                "runs": [self.spec(run) for run in d.runs],
             })
             for d in decisions
         ]  # fmt: skip
-        answers, ring = self.store.call("tick", *specs)
+        word, *answer = self.store.call("tick", digest, *specs)
+        if word == "retired":
+            raise Retired("Other schedules are live")
+        if word == "lost":
+            raise StateLost("Redis knows of no live schedules")
+        answers, ring = answer
         decided = [
             Decided(name, word == "moved", cursor, tuple(read_planned(plan) for plan in plans))
             for name, word, cursor, plans in answers
         ]
         return decided, read_ring(ring)
 
-    def _spec(self, run: NewRun) -> str:
+    def spec(self, run: NewRun) -> dict[str, Any]:
+        """A run as the scripts plan it (planning.lua)."""
         row: dict[str, Any] = {
             "task": run.task, "message": run.message, "list": run.list, "queue": run.queue, "lock": run.lock,
             "overlap": run.overlap, "limit": run.limit, "deadline": run.deadline, "hook": int(run.hook),
             "linked": int(run.linked), "unguarded": int(run.unguarded), "meta_key": run.meta_key,
-            "release": run.release,
+            "release": run.release, "backfill": int(run.backfill),
             "keep_short": self.keeping.short, "keep_long": self.keeping.long, "keep_rows": self.keeping.rows,
         }  # fmt: skip
         row = {name: str(value) for name, value in row.items() if value not in ("", 0)}
@@ -129,7 +140,7 @@ class Ledger(Reader):
             spec |= {"ends": run.ends, "reason": run.reason}
         if run.wire:
             spec["wire"] = run.wire
-        return json.dumps(spec)
+        return spec
 
     # -- the life of an attempt -------------------------------------------------------------------
 
@@ -196,18 +207,21 @@ class Ledger(Reader):
 
     # -- nodes and upkeep -------------------------------------------------------------------------
 
-    def heartbeat(self, node: str, about: Mapping[str, str] | None = None) -> dict[str, tuple[int, str]] | None:
+    def heartbeat(
+        self, node: str, about: Mapping[str, str] | None = None, *, news: Mapping[str, str] | None = None
+    ) -> dict[str, tuple[int, str]] | None:
         """Register a node, or renew its lease.
 
         Args:
             node: its id.
-            about: what it says of itself; only when it registers.
+            about: what it says of itself; given, it registers.
+            news: what it says anew.
 
         Returns:
             Its running rows (run id to fence and child), or None once it was given up for dead.
         """
-        pairs = [text for pair in (about or {}).items() for text in pair]
-        alive, rows = self.store.call("heartbeat", node, self.lease, *pairs)
+        pairs = [text for pair in {**(about or {}), **(news or {})}.items() for text in pair]
+        alive, rows = self.store.call("heartbeat", node, self.lease, int(bool(about)), *pairs)
         if not alive:
             return None
         ids, values = rows[::2], rows[1::2]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from worker.errors import UnknownName, did_you_mean
-from worker.reliability.records import Node
+from worker.reliability.records import Keeping, Node
 from worker.reliability.run import STATES, Run, UndoEntry, from_row
 from worker.reliability.store import Store
 
@@ -15,6 +15,7 @@ class Reader:
     """The reading half of the ledger."""
 
     store: Store
+    keeping: Keeping
 
     def now(self) -> int:
         """Redis' clock, in milliseconds since the epoch."""
@@ -95,7 +96,7 @@ class Reader:
         return [
             Node(
                 node, says.get("kind", ""), says.get("host", ""), int(says.get("pid") or 0),
-                tuple(json.loads(says.get("tasks") or "[]")), says.get("release", ""), (end - now) / 1000,
+                tuple(json.loads(says.get("tasks") or "[]")), says.get("release", ""), (end - now) / 1000, says,
             )
             for (node, end), says in zip(leases, about, strict=True)
             if end > now and "dead" not in says
@@ -104,6 +105,29 @@ class Reader:
     def cursors(self) -> dict[str, str]:
         """Per schedule its cursor: `<last decided tick, ms>|<timing>`."""
         return dict(self.store.read("hgetall", self.store.key("cursors")))
+
+    def states(self, run_ids: Sequence[str]) -> list[str]:
+        """The states of some runs, empty for one that is not there."""
+        with self.store.client.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.hget(self.row_key(run_id), "state")
+            return [state or "" for state in pipe.execute()]
+
+    def remembers(self, schedule: str, kept: int) -> int:
+        """From which tick on (epoch seconds) a run of a schedule would still have its row.
+
+        Args:
+            schedule: its name.
+            kept: seconds that a succeeded run's row is kept.
+        """
+        since = self.now() // 1000 - kept
+        full = self.store.read("zcard", self.store.key(f"schedule:{schedule}")) >= self.keeping.rows
+        return max(since, self.oldest_tick(schedule) or 0) if full else since
+
+    def oldest_tick(self, schedule: str) -> int | None:
+        """The oldest tick of a schedule that has a row, epoch seconds."""
+        found = self.store.read("zrange", self.store.key(f"schedule:{schedule}"), 0, 0, False, True)
+        return int(found[0][1]) // 1000 if found else None
 
     def locks(self) -> dict[str, str]:
         """Per lock the run that holds it."""

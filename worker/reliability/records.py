@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Outcome = Literal[
@@ -44,6 +44,8 @@ class NewRun:
     hook: bool = False
     #: The task is not guarded: the run ends as sent once its message is out.
     unguarded: bool = False
+    #: It makes up for a tick of the past: a live tick that meets it waits instead of being skipped.
+    backfill: bool = False
     #: The message carries links: callbacks, errbacks, a chain or a chord.
     linked: bool = False
     #: Celery's result key.
@@ -120,6 +122,8 @@ class Node:
     release: str
     #: Seconds until its lease ends.
     lease_left: float
+    #: What it says of its work, such as `trouble`.
+    news: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

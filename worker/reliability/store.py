@@ -32,7 +32,7 @@ OLDEST = (6, 2)
 #: Seconds that a command may take before its connection counts as lost.
 TIMEOUT = 5.0
 #: Scripts that plan rows share one more piece.
-PLANNING = frozenset({"plan", "tick"})
+PLANNING = frozenset({"plan", "tick", "backfill"})
 
 
 def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: bool = True) -> redis.Redis:

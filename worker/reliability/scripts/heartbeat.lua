@@ -1,9 +1,9 @@
--- Renew a node's lease. ARGV: node, lease (ms), then field, value pairs of what it says of itself (first time only).
+-- Renew a node's lease. ARGV: node, lease (ms), 1 to register it, then field, value pairs of what it says of itself.
 -- Answers { 1 or 0, { id, "<fence>|<child>", … } }: 0 once the node was marked dead or let its lease end.
 local node, lease = ARGV[1], tonumber(ARGV[2])
 local known = redis.call('ZSCORE', P .. 'nodes', node)
-if not known and #ARGV > 2 then
-  redis.call('HSET', P .. 'node:' .. node, 'since', NOW, unpack(ARGV, 3))
+if not known and ARGV[3] == '1' then
+  redis.call('HSET', P .. 'node:' .. node, 'since', NOW)
   redis.call('ZADD', P .. 'nodes', int(NOW + lease), node)
   known = int(NOW + lease)
 end
@@ -11,4 +11,5 @@ pulse(lease)
 if not known or redis.call('HEXISTS', P .. 'node:' .. node, 'dead') == 1 then return { 0, {} } end
 if tonumber(redis.call('ZSCORE', P .. 'nodes', node)) <= NOW then return { 0, {} } end
 redis.call('ZADD', P .. 'nodes', int(NOW + lease), node)
+if #ARGV > 3 then redis.call('HSET', P .. 'node:' .. node, unpack(ARGV, 4)) end
 return { 1, redis.call('HGETALL', P .. 'running:' .. node) }

@@ -17,7 +17,7 @@ end
 
 if state == '' then return { 'gone', '', rung() } end
 if first then return answer(first) end
-if what == 'retry' and AGAIN[state] then
+if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tick that was only counted has none
   revive(id)
   if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end      -- .get() waits for the new end
   redis.call('HDEL', row_key(id), 'error', 'as_expected', 'failed_as', 'ended', 'deadline')

@@ -32,3 +32,28 @@ local function plan(spec)
   end
   return { id, 'planned', get(id, 'state'), get(id, 'reason') }
 end
+
+-- Why a tick (ms) does not run, or nil: an operator's hand (hand.lua) is on its schedule now, or was at its due time.
+local function held(hand, tick)
+  local on = cjson.decode(hand)
+  local ends = tonumber(on['until'])
+  if ends and NOW >= ends and not (tick >= on.since and tick < ends) then return nil end
+  return on.kind .. ': by ' .. on.by .. (on.note ~= '' and ', ' .. on.note or '')
+end
+
+-- A row that was skipped or expired before it began is planned anew, under its id.
+local function plan_again(spec, reason)
+  local id, row = spec.id, { 'created', NOW, 'wanted', NOW, 'settled', '' }
+  revive(id)
+  if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end
+  redis.call('HDEL', row_key(id), 'deadline', 'error', 'as_expected', 'failed_as', 'ended')
+  for field, value in pairs(spec.row) do
+    row[#row + 1] = field
+    row[#row + 1] = value
+  end
+  set(id, unpack(row))
+  redis.call('ZADD', P .. 'runs', NOW, id)
+  WIRE[id] = spec.wire
+  enter(id, 'queued', reason)
+  ready(id, true)
+end

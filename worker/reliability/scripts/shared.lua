@@ -22,6 +22,13 @@
 --   P counts           hash    "<task>|<state>" -> how often a run ended so
 --   P full             string  set while Redis is near its memory limit
 --   P cursors          hash    schedule -> "<last decided tick, ms>|<timing>"
+--   P hands            hash    schedule -> JSON { kind, by, note, since, until }: paused or disabled by an operator
+--   P hands:<name>     list    JSON { at, what, by, note, … }: what was done to a schedule, the newest first
+--   P backfills        hash    schedule -> JSON { id, reached, to, rate, … }: ticks of the past that still get a run
+--   P generation       hash    number, digest, release and time of the schedules that are live
+--   P releases         zset    release -> the generation it raised
+--   P live             hash    schedule -> JSON: how each live schedule is declared
+--   P reload           string  how often operators have asked beats to read their files again
 --
 -- A row that is not final is in exactly one index; its field `at` names it.
 local P = KEYS[1]
@@ -40,6 +47,7 @@ local CELERY_STATE = {
   succeeded = 'SUCCESS', failed = 'FAILURE', quarantined = 'FAILURE', rolled_back = 'FAILURE',
   rollback_failed = 'FAILURE', skipped = 'REVOKED', expired = 'REVOKED', cancelled = 'REVOKED',
 }
+local TOLD = 100             -- lines of a schedule's history that are kept
 local TRIM_MOST = 100        -- rows that one script drops of a schedule
 local RING = {}              -- ids that this script's caller has to ring
 local WIRE = {}              -- id -> its message as the broker's list holds it: this script rings by itself
@@ -69,6 +77,12 @@ local function note(id, from, to, node, reason) set(id, 'history', history(id, f
 
 local function enter(id, state, reason, node)
   set(id, 'history', history(id, get(id, 'state'), state, node or '', reason), 'state', state, 'reason', reason)
+end
+
+-- A line of what was done to a schedule.
+local function remember(schedule, line)
+  redis.call('LPUSH', P .. 'hands:' .. schedule, cjson.encode(line))
+  redis.call('LTRIM', P .. 'hands:' .. schedule, 0, TOLD - 1)
 end
 
 local function leave(id)
@@ -251,6 +265,7 @@ ready = function(id, ring)
   local rolling = get(id, 'state') == 'rolling_back'
   local holder = lock ~= '' and redis.call('HGET', P .. 'locks', lock)
   if holder and holder ~= id and get(holder, 'state') == '' then holder = false end     -- its row is gone
+  if overlap == 'skip' and holder and get(holder, 'backfill') == '1' then overlap = 'buffer_one' end
   if lock == '' or overlap == 'allow_all' or not holder or holder == id then
     if lock ~= '' and overlap ~= 'allow_all' then redis.call('HSET', P .. 'locks', lock, id) end
     if not rolling then enter(id, 'queued', lock ~= '' and 'holds ' .. lock or 'due') end

@@ -1,0 +1,39 @@
+-- Go on with a backfill. ARGV: schedule, its id, the tick (s) it had reached, 1 if these are its last ticks, then specs
+-- in the order of their ticks. Plans as many as its rate allows: one at a time where there is a lock, and none while the
+-- lock is taken, so that no live tick waits for more than one. A tick that was skipped or has expired is planned anew;
+-- any other row stays as it is. Answers what to ring.
+local schedule, id, seen, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
+local BACKLOG = 1000         -- queued runs beyond which a backfill waits
+local held = redis.call('HGET', P .. 'backfills', schedule)
+local todo = held and cjson.decode(held)
+if not todo or todo.id ~= id or int(todo.reached) ~= seen then return rung() end
+if redis.call('EXISTS', P .. 'full') == 1 or redis.call('ZCARD', P .. 'queued') > BACKLOG then return rung() end
+
+local function taken(row)
+  return row.lock and row.overlap ~= 'allow_all'
+    and (redis.call('HEXISTS', P .. 'locks', row.lock) == 1 or redis.call('ZCARD', P .. 'waiters:' .. row.lock) > 0)
+end
+
+local quota = math.min(math.ceil(todo.rate / 60), math.floor((NOW - todo.at) * todo.rate / 60000))
+local done = 4
+for i = 5, #ARGV do
+  local spec = cjson.decode(ARGV[i])
+  local state = get(spec.id, 'state')
+  local runs = state == '' or ((state == 'skipped' or state == 'expired') and number(spec.id, 'attempts') == 0)
+  if runs and (quota < 1 or taken(spec.row)) then break end
+  if runs then
+    if state == '' then plan(spec) else plan_again(spec, 'backfill by ' .. todo.by) end
+    todo.planned, todo.at, quota = todo.planned + 1, NOW, quota - 1
+  else
+    todo.left = todo.left + 1
+  end
+  todo.reached, done = tonumber(spec.row.tick) / 1000, i
+end
+if last and done == #ARGV then
+  local told = int(todo.planned) .. ' ticks run, ' .. int(todo.left) .. ' left as they were'
+  redis.call('HDEL', P .. 'backfills', schedule)
+  remember(schedule, { at = NOW, what = 'backfilled', by = todo.by, note = told })
+else
+  redis.call('HSET', P .. 'backfills', schedule, cjson.encode(todo))
+end
+return rung()

@@ -1,0 +1,13 @@
+-- What is live, as it is declared. ARGV: digest, by whom, then name, JSON, words in triples: an empty JSON is a schedule
+-- that is gone, and takes its cursor and backfill along; words go into its history. Answers 0 where others are live.
+if redis.call('HGET', P .. 'generation', 'digest') ~= ARGV[1] then return 0 end
+for i = 3, #ARGV, 3 do
+  local name, says, words = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if says ~= '' then
+    redis.call('HSET', P .. 'live', name, says)
+  else
+    for _, hash in ipairs({ 'live', 'cursors', 'backfills' }) do redis.call('HDEL', P .. hash, name) end
+  end
+  if words ~= '' then remember(name, { at = NOW, what = says ~= '' and 'changed' or 'removed', by = ARGV[2], note = words }) end
+end
+return 1

@@ -1,0 +1,13 @@
+-- A schedule has a new name: cursor, hand and history go with it, once. ARGV: new name, old name. Answers 1 or 0.
+local new, old = ARGV[1], ARGV[2]
+if redis.call('HEXISTS', P .. 'cursors', new) == 1 or redis.call('HEXISTS', P .. 'cursors', old) == 0 then return 0 end
+for _, hash in ipairs({ 'cursors', 'hands', 'live', 'backfills' }) do
+  local held = redis.call('HGET', P .. hash, old)
+  if held then redis.call('HSET', P .. hash, new, held) end
+  redis.call('HDEL', P .. hash, old)
+end
+if redis.call('EXISTS', P .. 'hands:' .. old) == 1 then
+  redis.call('RENAMENX', P .. 'hands:' .. old, P .. 'hands:' .. new)
+end
+remember(new, { at = NOW, what = 'renamed', by = 'files', note = 'it was ' .. old })
+return 1
