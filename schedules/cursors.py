@@ -85,7 +85,7 @@ class Cursors:
             Retired: others became live meanwhile.
         """
         now = self.ledger.now() / 1000
-        ledgers = self.ledger.cursors()
+        ledgers = {name: cursor for name, cursor in self.ledger.cursors().items() if name in schedules}
         remembered = {name: cursor for name, cursor in self._seen.items() if name in schedules}
         self._schedules, self._seen, self._due = schedules, ledgers, []
         fresh = [

@@ -3,57 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from redis import Redis
 
+from tests.support.moved import NODE, Moved, begin, new, settle, state
 from worker.errors import KeyConflict, LedgerFull, LostOwnership, Refused, UnknownName
-from worker.reliability.ledger import Ledger
-from worker.reliability.records import Begun, Decision, Keeping, NewRun
-from worker.reliability.store import Store, connect
-
-CLOCK = "test:clock"
-NODE = "node-1"
-
-
-class Moved(Ledger):
-    """A ledger whose clock the test moves."""
-
-    def go(self, seconds: float) -> None:
-        """Let time pass."""
-        self.store.client.incrby(CLOCK, int(seconds))
-
-
-@pytest.fixture
-def ledger(redis: Redis) -> Moved:
-    redis.set(CLOCK, 1_000_000)
-    ledger = Moved(Store(connect(os.environ["ANP_REDIS_URL"]), "anp", CLOCK), lease=10_000)
-    ledger.heartbeat(NODE, {"kind": "worker"})
-    return ledger
-
-
-def new(run_id: str, **fields: Any) -> NewRun:
-    message = json.dumps({"headers": {}, "body": [[], {"site": "main"}, {}]})
-    return NewRun(run_id, "task", message, "default", "default", **fields)
-
-
-def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE) -> Begun:
-    begun, _ = ledger.begin(run_id, node, "child", token)
-    assert isinstance(begun, Begun), f"{run_id}: {begun}"
-    return begun
-
-
-def settle(ledger: Ledger, run_id: str, outcome: Any = "succeeded", **data: Any) -> str:
-    fence = ledger.run(run_id).fence
-    assert fence is not None
-    return ledger.settle(run_id, NODE, fence, outcome, **data)[0]
-
-
-def state(ledger: Ledger, run_id: str) -> str:
-    return ledger.run(run_id).state
+from worker.reliability.records import Decision, Keeping
 
 
 def test_a_run_planned_twice_is_one_row(ledger: Moved) -> None:

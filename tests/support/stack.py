@@ -138,15 +138,22 @@ class Stack:
             eventually(lambda: " ready." in process.said(), 30, f"{name} to be ready")
         return process
 
-    def beat(self, *arguments: str, schedules: str = "", app: str = "worker.app", wait: bool = True) -> Process:
-        """Start a beat on schedules given as TOML."""
+    def beat(
+        self,
+        *arguments: str,
+        schedules: str = "",
+        app: str = "worker.app",
+        wait: bool = True,
+        file: str = "schedules.toml",
+    ) -> Process:
+        """Start a beat on schedules given as TOML, in a file of our folder."""
         name = f"beat{len(self.processes)}"
-        file = self.folder / "schedules.toml"
+        path = self.folder / file
         if schedules:
-            file.write_text(schedules, encoding="utf-8")
+            path.write_text(schedules, encoding="utf-8")
         process = self.start(
             name, "-A", app, "beat", "-S", "schedules.beat:Scheduler", "-l", "INFO", *arguments,
-            schedules=str(file),
+            schedules=str(path),
         )  # fmt: skip
         if wait:
             eventually(lambda: "beat has " in process.said(), 30, f"{name} to have its schedules")
@@ -155,16 +162,31 @@ class Stack:
     def start(self, name: str, *arguments: str, **settings: str) -> Process:
         """Start celery with arguments, in a session of its own that dies with us."""
         log = self.folder / f"{name}.log"
-        anp = {"redis_url": self.redis_url, "lease": self.lease, "tasks": os.environ["ANP_TASKS"]}
-        anp |= self.settings | settings
-        env = {k: v for k, v in os.environ.items() if not k.startswith("ANP_")}
-        env |= {f"ANP_{key.upper()}": value for key, value in anp.items()}
-        env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(self.folder)]), "PYTHONUNBUFFERED": "1"}
+        env = self.environment(**settings)
         with log.open("wb") as output:
             child = leash.start([sys.executable, "-m", "celery", *arguments], output=output, env=env, cwd=ROOT)
         process = Process(name, child, log)
         self.processes.append(process)
         return process
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """The environment of a process of this stack."""
+        anp = {"redis_url": self.redis_url, "lease": self.lease, "tasks": os.environ["ANP_TASKS"]}
+        anp |= self.settings | settings
+        env = {k: v for k, v in os.environ.items() if not k.startswith("ANP_")}
+        env |= {f"ANP_{key.upper()}": value for key, value in anp.items()}
+        env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(self.folder)]), "PYTHONUNBUFFERED": "1"}
+        return env
+
+    def anp(self, *arguments: str, file: str = "schedules.toml") -> subprocess.CompletedProcess[str]:
+        """Run `anp` as an operator would, on the schedules of a file of our folder."""
+        env = self.environment(schedules=str(self.folder / file))
+        command = [sys.executable, "-m", "worker.cli", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
 
     # -- what happened ----------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ from worker.reliability.run import Run, iso, tick_id
 _RANGE = re.compile(r"@(\S+)\.\.(\S+)$")
 #: Rows of a schedule that are searched for a range.
 MOST = 1000
-#: How far a neighbouring tick may be away, in seconds.
-NEAR = 400 * 86_400
+#: How far back the tick before is looked for, in seconds, step by step.
+BACK = (60, 3_600, 86_400, 8 * 86_400, 40 * 86_400, 400 * 86_400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,8 @@ def _undecided(one: Schedule, tick: int, found: Ledger) -> str:
 
 def _neighbours(one: Schedule, tick: int) -> str:
     after = occurrences.next_tick(one, tick)
-    back = 60
-    while back < NEAR and not (before := list(occurrences.ticks(one, tick - back, tick - 1))):
-        back *= 4
+    spans = (list(occurrences.ticks(one, tick - back, tick - 1)) for back in BACK)
+    before = next((span for span in spans if span), [])
     said = [f"the tick before is {_clock(before[-1])}"] if before else []
     said += [f"the next is {_clock(after)}"] if after else []
     return ", ".join(said)

@@ -1,0 +1,41 @@
+"""A ledger whose clock the test moves, and the shortest way through the life of a run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from worker.reliability.ledger import Ledger
+from worker.reliability.records import Begun, NewRun
+
+CLOCK = "test:clock"
+NODE = "node-1"
+
+
+class Moved(Ledger):
+    """A ledger whose clock the test moves."""
+
+    def go(self, seconds: float) -> None:
+        """Let time pass."""
+        self.store.client.incrby(CLOCK, int(seconds))
+
+
+def new(run_id: str, **fields: Any) -> NewRun:
+    message = json.dumps({"headers": {}, "body": [[], {"site": "main"}, {}]})
+    return NewRun(run_id, "task", message, "default", "default", **fields)
+
+
+def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE) -> Begun:
+    begun, _ = ledger.begin(run_id, node, "child", token)
+    assert isinstance(begun, Begun), f"{run_id}: {begun}"
+    return begun
+
+
+def settle(ledger: Ledger, run_id: str, outcome: Any = "succeeded", **data: Any) -> str:
+    fence = ledger.run(run_id).fence
+    assert fence is not None
+    return ledger.settle(run_id, NODE, fence, outcome, **data)[0]
+
+
+def state(ledger: Ledger, run_id: str) -> str:
+    return ledger.run(run_id).state
