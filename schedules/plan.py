@@ -163,7 +163,8 @@ class Planner:
 
     def first(self, schedule: Schedule, seen: str, now: float) -> Decision:
         """A schedule seen for the first time, or with a new timing, begins now: nothing is fired for the past."""
-        return Decision(schedule.name, seen, f"{int(now) * 1000}|{self._timing(schedule)}")
+        late = self._late_by(schedule, self.upcoming.next_tick(schedule, int(now)))
+        return Decision(schedule.name, seen, f"{int(now) * 1000}|{self._timing(schedule)}", late=late)
 
     def read(self, schedule: Schedule, cursor: str, now: float) -> int:
         """A cursor's tick in epoch seconds; now where it belongs to another timing."""
@@ -191,7 +192,8 @@ class Planner:
         late = len(sorted_out.run) > 1
         runs += [self._run(schedule, tick, caught_up=late and tick != sorted_out.run[-1]) for tick in sorted_out.run]
         moved = f"{sorted_out.newest * 1000}|{self._timing(schedule)}"
-        return Decision(schedule.name, cursor, moved, tuple(runs))
+        late = self._late_by(schedule, self.upcoming.next_tick(schedule, sorted_out.newest))
+        return Decision(schedule.name, cursor, moved, tuple(runs), late)
 
     def by_hand(self, schedule: Schedule, identity: str) -> NewRun:
         """A run of a schedule's task and input outside its ticks: it waits for the schedule's lock.
@@ -221,6 +223,13 @@ class Planner:
         overlap = new.overlap if new.overlap == "allow_all" else "buffer_all"
         return replace(new, schedule=schedule.name, tick=tick * 1000, overlap=overlap, limit=1000, backfill=True)
 
+    @staticmethod
+    def _late_by(schedule: Schedule, tick: int | None) -> int:
+        """By when (ms) a tick must have succeeded; 0 where nothing says so."""
+        if schedule.late_after is None or tick is None or not schedule.enabled:
+            return 0
+        return (tick + schedule.late_after) * 1000
+
     def _timing(self, schedule: Schedule) -> str:
         return schedule.timing if schedule.enabled else OFF
 
@@ -228,7 +237,10 @@ class Planner:
         new = self._new(schedule, tick_id(schedule.name, tick))
         deadline = (tick + schedule.start_deadline) * 1000 if schedule.start_deadline else 0
         due = int((tick + occurrences.jitter(schedule, tick)) * 1000)
-        new = replace(new, schedule=schedule.name, tick=tick * 1000, due=due, deadline=deadline)
+        new = replace(
+            new, schedule=schedule.name, tick=tick * 1000, due=due, deadline=deadline,
+            late=self._late_by(schedule, tick), pause_after=schedule.pause_after or 0, ping=schedule.ping_url or "",
+        )  # fmt: skip
         if caught_up and "overlap" not in schedule.model_fields_set:
             new = replace(new, overlap="buffer_all", limit=schedule.catchup_limit)
         return new

@@ -1,4 +1,6 @@
-"""Upkeep: promote what is due, take back what died, ring again. In each worker and beat, safe in any number.
+"""Upkeep: promote what is due, take back what died, ring again, tell who is late.
+
+In each worker and beat, safe in any number, all of it also when every beat is dead.
 
 Limit: it acts on what Redis holds. What Redis forgot in a failover it cannot bring back.
 """
@@ -12,6 +14,7 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from worker import enqueue, links
+from worker.courier import Courier
 from worker.errors import AnpError
 from worker.node import separate
 from worker.reliability.records import Ring
@@ -40,14 +43,17 @@ class Upkeep:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="anp-upkeep", daemon=True)
         self._round = 0
+        self.courier = Courier(app)
 
     def start(self) -> None:
         """Begin in the background."""
         self._thread.start()
+        self.courier.start()
 
     def stop(self) -> None:
         """End after the round under way."""
         self._stop.set()
+        self.courier.stop()
         self._thread.join(timeout=10)
 
     def _loop(self) -> None:
@@ -70,6 +76,7 @@ class Upkeep:
             enqueue.ring(self.app, step())
         for run_id in self.ledger.links_due():
             links.send(self.app, self.ledger, run_id)
+        self.ledger.look_for_late()
         if self._round % PRUNE_EVERY == 0:
             self.ledger.prune()
         if self._round % MEMORY_EVERY == 0:

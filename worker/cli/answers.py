@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from worker.cli.printing import clock
 from worker.cli.view import BAD, complaint
 from worker.reliability.records import Node
-from worker.reliability.run import Run
+from worker.reliability.run import Run, moment
 
 #: Seconds that 95 of 100 runs may start late.
 LATE = 30.0
@@ -70,18 +72,20 @@ def is_it_slow(runs: Iterable[Run], backlog: Mapping[str, int]) -> Answer:
     return Answer("is it slow", not wrong, "; ".join(wrong) or f"{told}, {queued} runs wait", facts)
 
 
-def are_runs_failing(runs: Sequence[Run]) -> Answer:
-    """Whether the last finished run of any schedule or task went wrong.
+def are_runs_failing(runs: Sequence[Run], late: Mapping[str, int] = MappingProxyType({})) -> Answer:
+    """Whether the last finished run of any schedule or task went wrong, or a schedule is late.
 
     Args:
         runs: recent ones, the newest first.
+        late: per schedule that is late the time (ms) by which it should have succeeded.
     """
     ended = [run for run in runs if run.final and run.state != "skipped"]
     newest: dict[str, Run] = {}
     for run in ended:
         newest.setdefault(run.schedule or run.task, run)
-    wrong = [said for run in newest.values() if (said := complaint(run))]
-    facts = dict(Counter(run.state for run in runs))
+    wrong = [f"{name} is late: it should have succeeded by {clock(moment(by))}" for name, by in sorted(late.items())]
+    wrong += [said for run in newest.values() if (said := complaint(run))]
+    facts = {**Counter(run.state for run in runs), "late": len(late)}
     bad = sum(1 for run in ended if is_bad(run))
     told = f"{bad} of {len(ended)} finished runs went wrong, the last of each schedule did not"
     return Answer("are runs failing", not wrong, "; ".join(wrong) or told, facts)

@@ -23,7 +23,7 @@ from worker.cli.reach import ledger
 from worker.cli.tasks import task_named, tell_begun
 from worker.reliability.hands import Hand, Hands
 from worker.reliability.ledger import Ledger
-from worker.reliability.run import Run, iso
+from worker.reliability.run import Run, iso, moment
 
 app = typer.Typer(no_args_is_help=True, help="When tasks run, and an operator's hand on it.")
 
@@ -37,11 +37,12 @@ def list_schedules(json: AsJson = False) -> None:
     known = catalog()
     with ledger() as found:
         now = found.now() // 1000
-        hands = _in_force(found)
+        hands, late = _in_force(found), found.late()
         rows = [(one, next_of(one, now), _last(found, one.name), hands.get(one.name)) for one in known.values()]
     if json:
         printing.as_json([
-            {**described(one), "next": iso(due), "last": _brief(last), "hand": hand.public() if hand else None}
+            {**described(one), "next": iso(due), "last": _brief(last), "hand": hand.public() if hand else None,
+             "late_since": iso(moment(late.get(one.name)))}
             for one, due, last, hand in rows
         ])  # fmt: skip
         return

@@ -60,7 +60,7 @@ def _answers(seconds: int) -> list[Answer]:
         return [
             is_it_up("" if running() else "nothing runs; `anp up` starts it", nodes, _site()),
             is_it_slow(runs, found.backlog()),
-            are_runs_failing(runs),
+            are_runs_failing(runs, found.late()),
             did_the_release_change_anything(runs),
         ]
 

@@ -102,7 +102,7 @@ class Ledger(Reader):
         """
         specs = [
             json.dumps({
-                "name": d.schedule, "seen": d.seen, "cursor": d.cursor,
+                "name": d.schedule, "seen": d.seen, "cursor": d.cursor, **({"late": d.late} if d.late else {}),
                 "runs": [self.spec(run) for run in d.runs],
             })
             for d in decisions
@@ -125,7 +125,8 @@ class Ledger(Reader):
             "task": run.task, "message": run.message, "list": run.list, "queue": run.queue, "lock": run.lock,
             "overlap": run.overlap, "limit": run.limit, "deadline": run.deadline, "hook": int(run.hook),
             "linked": int(run.linked), "unguarded": int(run.unguarded), "meta_key": run.meta_key,
-            "release": run.release, "backfill": int(run.backfill),
+            "release": run.release, "backfill": int(run.backfill), "late": run.late, "pause_after": run.pause_after,
+            "ping": run.ping,
             "keep_short": self.keeping.short, "keep_long": self.keeping.long, "keep_rows": self.keeping.rows,
         }  # fmt: skip
         row = {name: str(value) for name, value in row.items() if value not in ("", 0)}
@@ -272,6 +273,10 @@ class Ledger(Reader):
     def links_done(self, run_id: str) -> None:
         """The next links of a run are sent."""
         self.store.call("links", "done", run_id)
+
+    def look_for_late(self, most: int = 500) -> int:
+        """Tell of schedules that should have succeeded by now; returns how many became late."""
+        return int(self.store.call("late", most))
 
     def prune(self, most: int = 1000) -> int:
         """Drop rows from the indexes whose time to be kept is over; returns how many."""

@@ -129,6 +129,11 @@ class Reader:
         found = self.store.read("zrange", self.store.key(f"schedule:{schedule}"), 0, 0, False, True)
         return int(found[0][1]) // 1000 if found else None
 
+    def late(self) -> dict[str, int]:
+        """Per schedule that is late the time (ms) by which it should have succeeded."""
+        raw = self.store.read("hgetall", self.store.key("late"))
+        return {name: int(by) for name, by in raw.items()}
+
     def locks(self) -> dict[str, str]:
         """Per lock the run that holds it."""
         return dict(self.store.read("hgetall", self.store.key("locks")))

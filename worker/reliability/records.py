@@ -46,6 +46,12 @@ class NewRun:
     unguarded: bool = False
     #: It makes up for a tick of the past: a live tick that meets it waits instead of being skipped.
     backfill: bool = False
+    #: By when its schedule must have succeeded; 0 for no such promise.
+    late: int = 0
+    #: Failures in a row after which its schedule is paused; 0 for never.
+    pause_after: int = 0
+    #: Where its start and its end are pinged.
+    ping: str = ""
     #: The message carries links: callbacks, errbacks, a chain or a chord.
     linked: bool = False
     #: Celery's result key.
@@ -98,6 +104,8 @@ class Decision:
     seen: str
     cursor: str
     runs: tuple[NewRun, ...] = ()
+    #: By when the next tick must have succeeded (ms); 0 for no such promise.
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,10 @@ def script_text(name: str, clock: str = "") -> str:
         clock: a Redis key that tests move instead of the server's time; empty: the server's time.
 
     Returns:
-        The shared part and the script.
+        The shared parts and the script.
     """
     folder = resources.files("worker.reliability") / "scripts"
-    parts = ["shared", *(["planning"] if name in PLANNING else []), name]
+    parts = ["base", "alarms", "shared", *(["planning"] if name in PLANNING else []), name]
     text = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
     if clock:
         moved = f"{{ redis.call('GET', '{clock}') or '0', '0' }}"

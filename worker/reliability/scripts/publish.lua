@@ -6,7 +6,8 @@ for i = 3, #ARGV, 3 do
   if says ~= '' then
     redis.call('HSET', P .. 'live', name, says)
   else
-    for _, hash in ipairs({ 'live', 'cursors', 'backfills' }) do redis.call('HDEL', P .. hash, name) end
+    for _, hash in ipairs({ 'live', 'cursors', 'backfills', 'expected', 'late', 'failing' }) do redis.call('HDEL', P .. hash, name) end
+    redis.call('ZREM', P .. 'watch', name)
   end
   if words ~= '' then remember(name, { at = NOW, what = says ~= '' and 'changed' or 'removed', by = ARGV[2], note = words }) end
 end

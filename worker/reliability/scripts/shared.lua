@@ -1,90 +1,3 @@
--- Put before each script. KEYS[1] is the prefix of every key, e.g. 'anp:ledger:' (written P below).
---
---   P run:<id>         hash    one run: its row
---   P undo:<id>        list    its undo entries, JSON, oldest first
---   P steps:<id>       hash    its finished steps, name -> JSON result
---   P fence            string  the last fence given out
---   P queued           zset    id -> time (ms) from which upkeep may ring again      index "queue"
---   P delayed          zset    id -> time (ms) it becomes due                        index "time"
---   P blocked          zset    id -> time (ms) it began to wait                      index "lock"
---   P running:<node>   hash    id -> "<fence>|<child>"                               index "node"
---   P locks            hash    lock -> the run that holds it
---   P waiters:<lock>   zset    id -> order of arrival
---   P nodes            zset    node -> end of its lease (ms)
---   P node:<node>      hash    what a node says of itself; dead = 1 once it was reaped
---   P pulse            string  time (ms) of the last heartbeat or reap
---   P runs             zset    id -> time (ms) it was planned; every row that is kept
---   P schedule:<name>  zset    id -> tick (ms); the rows of one schedule
---   P expiring         zset    id -> time (ms) its row goes away
---   P parked           zset    id -> time (ms) it was parked
---   P unique:<task>:<digest>  string  the run that calls with this input get, while the key lives
---   P links            zset    id -> time (ms); ended runs whose next links are not confirmed
---   P counts           hash    "<task>|<state>" -> how often a run ended so
---   P full             string  set while Redis is near its memory limit
---   P cursors          hash    schedule -> "<last decided tick, ms>|<timing>"
---   P hands            hash    schedule -> JSON { kind, by, note, since, until }: paused or disabled by an operator
---   P hands:<name>     list    JSON { at, what, by, note, … }: what was done to a schedule, the newest first
---   P backfills        hash    schedule -> JSON { id, reached, to, rate, … }: ticks of the past that still get a run
---   P generation       hash    number, digest, release and time of the schedules that are live
---   P releases         zset    release -> the generation it raised
---   P live             hash    schedule -> JSON: how each live schedule is declared
---   P reload           string  how often operators have asked beats to read their files again
---
--- A row that is not final is in exactly one index; its field `at` names it.
-local P = KEYS[1]
-local TIME = redis.call('TIME')
-local NOW = tonumber(TIME[1]) * 1000 + math.floor(tonumber(TIME[2]) / 1000)
-local MICROS = tonumber(TIME[1]) * 1000000 + tonumber(TIME[2])
-
-local GRACE = 5000           -- ms a message may be on its way before upkeep rings again
-local HISTORY = 8192         -- bytes of history a row keeps
-local REASON = 1000          -- bytes of a reason in it; not through the middle of a character
-local LOSS_LIMIT = 6         -- a child's death weighs 2, a node's 1: innocent neighbours
-local LOSS_WEIGHT = { child = 2, node = 1, fenced = 0, shutdown = 0 }
-local ASKED = 2048           -- bytes of operators' requests a row remembers, so that a replay has no effect
-local KEPT_SHORT = { succeeded = true, skipped = true, sent = true }
-local CELERY_STATE = {
-  succeeded = 'SUCCESS', failed = 'FAILURE', quarantined = 'FAILURE', rolled_back = 'FAILURE',
-  rollback_failed = 'FAILURE', skipped = 'REVOKED', expired = 'REVOKED', cancelled = 'REVOKED',
-}
-local TOLD = 100             -- lines of a schedule's history that are kept
-local TRIM_MOST = 100        -- rows that one script drops of a schedule
-local RING = {}              -- ids that this script's caller has to ring
-local WIRE = {}              -- id -> its message as the broker's list holds it: this script rings by itself
-local TRIM = {}              -- schedules in which a run ended, and how many rows each keeps
-
-local function int(value) return string.format('%.0f', value) end
-local function row_key(id) return P .. 'run:' .. id end
-local function get(id, field) return redis.call('HGET', row_key(id), field) or '' end
-local function number(id, field) return tonumber(get(id, field)) or 0 end
-local function set(id, ...) redis.call('HSET', row_key(id), ...) end
-
--- The history of a run with one more line.
-local function history(id, from, to, node, reason)
-  reason = string.gsub(reason, '[|%c]', ' ')
-  if #reason > REASON then reason = string.gsub(string.sub(reason, 1, REASON), '[\192-\255][\128-\191]*$', '') end
-  local line = table.concat({ int(NOW), from, to, node, reason }, '|') .. '\n'
-  local lines = get(id, 'history') .. line
-  while #lines > HISTORY do                          -- the first line and the newest are kept
-    local first = string.find(lines, '\n', 1, true)
-    local second = string.find(lines, '\n', first + 1, true)
-    lines = string.sub(lines, 1, first) .. string.sub(lines, second + 1)
-  end
-  return lines
-end
-
-local function note(id, from, to, node, reason) set(id, 'history', history(id, from, to, node, reason)) end
-
-local function enter(id, state, reason, node)
-  set(id, 'history', history(id, get(id, 'state'), state, node or '', reason), 'state', state, 'reason', reason)
-end
-
--- A line of what was done to a schedule.
-local function remember(schedule, line)
-  redis.call('LPUSH', P .. 'hands:' .. schedule, cjson.encode(line))
-  redis.call('LTRIM', P .. 'hands:' .. schedule, 0, TOLD - 1)
-end
-
 local function leave(id)
   local at = get(id, 'at')
   if at == 'queue' then redis.call('ZREM', P .. 'queued', id)
@@ -212,6 +125,7 @@ finish = function(id, state, reason, meta, node)
     if get(id, 'linked') == '1' and get(id, 'ended') == '' then redis.call('ZADD', P .. 'links', NOW + GRACE, id) end
     set(id, 'ended', '1')
   end
+  tell_end(id, state, reason)
   if state ~= 'rollback_failed' then                 -- that one, and its lock, wait for a person
     for _, key in ipairs(keys_of(id)) do redis.call('PEXPIRE', key, int(keep)) end
     redis.call('ZADD', P .. 'expiring', int(NOW + keep), id)
@@ -231,6 +145,7 @@ end
 -- A failed, cancelled or quarantined run ends, or goes on to its rollback hook, keeping why.
 local function fail(id, state, reason, meta, node)
   set(id, 'failed_as', state)
+  if state == 'quarantined' then alert('quarantined', { run = id, text = reason }) end
   if get(id, 'hook') ~= '1' or number(id, 'attempts') == 0 then return finish(id, state, reason, meta, node) end
   local keep = number(id, 'keep_long')
   set(id, 'keep', int(keep), 'rollback_losses', 0, 'rollback_failures', 0)

@@ -1,7 +1,7 @@
 -- Decide ticks: for each schedule compare its cursor, move it, and plan its rows, all or nothing per schedule.
 -- ARGV[1]: digest of the schedules that the plans were worked out from; '' is not compared.
--- ARGV[2..n]: JSON { name, seen, cursor, runs = [spec, …] } with `seen` the cursor a plan was worked out from ('' for
--- none). Answers { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan answers } }, what to ring };
+-- ARGV[2..n]: JSON { name, seen, cursor, late, runs = [spec, …] } with `seen` the cursor a plan was worked out from (''
+-- for none), and `late` the time (ms) by which the next tick must have succeeded, if that is promised. Answers { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan answers } }, what to ring };
 -- only { 'retired' } when other schedules are live, only { 'lost' } when Redis knows of none.
 if redis.call('EXISTS', P .. 'full') == 1 then return redis.error_reply('LEDGERFULL') end
 if ARGV[1] ~= '' then
@@ -15,18 +15,36 @@ for i = 2, #ARGV do
 end
 local cursors = #names > 0 and redis.call('HMGET', P .. 'cursors', unpack(names))
 local hands = #names > 0 and redis.call('HMGET', P .. 'hands', unpack(names))
+local expected = #names > 0 and redis.call('HMGET', P .. 'expected', unpack(names))
+
+-- By when a schedule must have succeeded: for the first tick that no success has followed, or for the next one.
+local function promise(name, late)
+  if late then return redis.call('HSET', P .. 'expected', name, int(late)) end
+  redis.call('HDEL', P .. 'expected', name)
+  redis.call('HDEL', P .. 'late', name)
+  redis.call('ZREM', P .. 'watch', name)
+end
+
+local function watch(name, by, skipped)
+  if skipped then redis.call('ZREM', P .. 'watch', name)
+  elseif redis.call('HEXISTS', P .. 'late', name) == 0 then redis.call('ZADD', P .. 'watch', 'NX', int(by), name) end
+end
+
 for i, decision in ipairs(decisions) do
   local cursor = cursors[i] or ''
   if cursor ~= decision.seen then
     answers[i] = { decision.name, 'moved', cursor, {} }
   else
     redis.call('HSET', P .. 'cursors', decision.name, decision.cursor)
-    local plans = {}
+    if decision.late or expected[i] then promise(decision.name, decision.late) end
+    local plans, ran, skipped = {}, nil, nil
     for j, spec in ipairs(decision.runs) do
       local why = hands[i] and not spec.ends and held(hands[i], tonumber(spec.row.tick))
-      if why then spec.ends, spec.reason = 'skipped', why end
+      if why then spec.ends, spec.reason, skipped = 'skipped', why, true end
+      if not spec.ends then ran = ran or tonumber(spec.row.late) end
       plans[j] = plan(spec)
     end
+    if decision.late then watch(decision.name, ran or decision.late, skipped) end
     answers[i] = { decision.name, 'decided', decision.cursor, plans }
   end
 end

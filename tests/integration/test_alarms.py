@@ -1,0 +1,200 @@
+"""Who is late, who fails too often, and what waits to be told: the scripts on a real Redis with a moved clock."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.moved import NODE, Moved, begin, new, settle
+from worker.reliability.hands import Hands
+from worker.reliability.records import Decision, NewRun
+
+START = 1_000_000
+
+
+def tick(at: int, **fields: Any) -> NewRun:
+    """A tick that many seconds after the clock's start, late after ten seconds."""
+    fields = {"late": (START + at + 10) * 1000, **fields}
+    return new(f"s@{at}", schedule="s", tick=(START + at) * 1000, **fields)
+
+
+def decide(ledger: Moved, *ticks: NewRun, after: int, seen: str = "") -> str:
+    """Decide ticks; the next one comes so many seconds after the clock's start. Returns the cursor."""
+    cursor = f"{after}"
+    late = (START + after + 10) * 1000
+    assert not ledger.decide([Decision("s", seen, cursor, ticks, late)])[0][0].moved
+    return cursor
+
+
+def alerts(ledger: Moved) -> list[dict[str, Any]]:
+    """What is to be told, in the order in which it came."""
+    items = ledger.store.client.hgetall(ledger.store.key("outbox:items"))
+    return [json.loads(items[name]) for name in sorted(items, key=int)]
+
+
+def kinds(ledger: Moved) -> list[str]:
+    return [item["kind"] for item in alerts(ledger)]
+
+
+def go(ledger: Moved, seconds: int) -> None:
+    """Let time pass in which the node lives and upkeep looks."""
+    for _ in range(seconds):
+        ledger.go(1)
+        ledger.heartbeat(NODE)
+        ledger.look_for_late()
+
+
+def run(ledger: Moved, run_id: str, outcome: str = "succeeded") -> None:
+    begin(ledger, run_id)
+    settle(ledger, run_id, outcome)
+
+
+def test_a_tick_without_success_in_its_time_is_told_once_and_its_end_once(ledger: Moved) -> None:
+    seen = decide(ledger, tick(0), after=60)
+    go(ledger, 9)
+    assert kinds(ledger) == []
+    go(ledger, 20)
+    assert kinds(ledger) == ["late"]
+    assert ledger.late() == {"s": (START + 10) * 1000}
+    decide(ledger, tick(60), after=120, seen=seen)
+    go(ledger, 100)
+    assert kinds(ledger) == ["late"]
+    run(ledger, "s@0")
+    assert (kinds(ledger), ledger.late()) == (["late", "late_over"], {})
+
+
+def test_a_success_in_time_tells_nothing_and_is_asked_for_again_at_the_next_tick(ledger: Moved) -> None:
+    decide(ledger, tick(0), after=60)
+    run(ledger, "s@0")
+    go(ledger, 69)
+    assert kinds(ledger) == []
+    go(ledger, 1)
+    assert kinds(ledger) == ["late"], "no beat decided the tick after, and nobody would have heard of it"
+
+
+def test_a_success_that_did_not_meet_its_expectation_is_none(ledger: Moved) -> None:
+    decide(ledger, tick(0), after=60)
+    begin(ledger, "s@0")
+    settle(ledger, "s@0", as_expected=0)
+    go(ledger, 11)
+    assert kinds(ledger) == ["late"]
+
+
+def test_a_tick_skipped_for_overlap_is_late_all_the_same(ledger: Moved) -> None:
+    ledger.plan([new("holder", lock="l")])
+    decide(ledger, tick(0, lock="l", overlap="skip"), after=60)
+    go(ledger, 11)
+    assert kinds(ledger) == ["late"]
+
+
+def test_a_paused_schedule_does_not_become_late_and_is_watched_again_after(ledger: Moved) -> None:
+    seen = decide(ledger, tick(0), after=60)
+    hands = Hands(ledger.store)
+    hands.lay("s", "pause", "ada")
+    go(ledger, 60)
+    seen = decide(ledger, tick(60), after=120, seen=seen)
+    go(ledger, 60)
+    assert kinds(ledger) == []
+    hands.lay("s", "resume", "ada")
+    decide(ledger, tick(120), after=180, seen=seen)
+    go(ledger, 11)
+    assert kinds(ledger) == ["late"]
+
+
+def test_a_schedule_that_no_longer_promises_a_time_is_not_late(ledger: Moved) -> None:
+    seen = decide(ledger, tick(0), after=60)
+    go(ledger, 11)
+    ledger.decide([Decision("s", seen, "c2")])
+    assert ledger.late() == {}
+    go(ledger, 100)
+    assert kinds(ledger) == ["late"]
+
+
+def test_so_many_failures_in_a_row_pause_the_schedule(ledger: Moved) -> None:
+    for number in range(1, 4):
+        ledger.plan([tick(number, pause_after=3)])
+        run(ledger, f"s@{number}", "failed")
+        assert bool(Hands(ledger.store).on("s")) == (number == 3)
+    hand = Hands(ledger.store).on("s")
+    assert hand
+    assert (hand.kind, hand.by, hand.note, hand.until) == ("paused", "anp", "3 failures in a row, the last s@3", None)
+    assert kinds(ledger) == ["paused"]
+    assert Hands(ledger.store).history("s")[0].by == "anp"
+
+
+def test_a_success_between_begins_the_count_anew(ledger: Moved) -> None:
+    for number, outcome in enumerate(["failed", "failed", "succeeded", "failed", "failed"]):
+        ledger.plan([tick(number, pause_after=3)])
+        run(ledger, f"s@{number}", outcome)
+    assert Hands(ledger.store).on("s") is None
+
+
+def test_a_failure_and_its_rollback_are_one_failure(ledger: Moved) -> None:
+    ledger.plan([tick(1, pause_after=2, hook=True)])
+    run(ledger, "s@1", "failed")
+    run(ledger, "s@1", "rolled_back")
+    assert ledger.run("s@1").state == "rolled_back"
+    ledger.operate("s@1", "retry", "ada")
+    assert Hands(ledger.store).on("s") is None
+    run(ledger, "s@1", "failed")
+    run(ledger, "s@1", "rolled_back")
+    assert Hands(ledger.store).on("s")
+
+
+def test_a_run_that_takes_its_worker_down_too_often_is_told_once(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    for _ in range(3):
+        fence = begin(ledger, "a", token=str(_)).fence
+        ledger.lose("a", NODE, fence, "child", "its child died")
+    assert [(item["kind"], item["run"]) for item in alerts(ledger)] == [("quarantined", "a")]
+    begin(ledger, "a")
+    settle(ledger, "a", "rollback_failed")
+    assert kinds(ledger) == ["quarantined", "rollback_failed"]
+
+
+def test_a_storm_of_alerts_is_thirty_a_minute_and_one_that_counts_the_others(ledger: Moved) -> None:
+    for number in range(100):
+        run_id = f"r{number}"
+        ledger.plan([new(run_id, hook=True)])
+        run(ledger, run_id, "failed")
+        run(ledger, run_id, "rollback_failed")
+    assert len(alerts(ledger)) == 30
+    go(ledger, 60)
+    assert len(alerts(ledger)) == 31
+    assert alerts(ledger)[-1]["text"].startswith("70 more alerts")
+
+
+def test_the_outbox_has_a_limit_and_counts_what_it_drops(ledger: Moved) -> None:
+    for number in range(1_005):
+        ledger.plan([tick(number, ping="http://nowhere", late=0)])
+        run(ledger, f"s@{number}", "failed")
+    counts = ledger.store.client.hgetall(ledger.store.key("outbox:counts"))
+    assert (len(alerts(ledger)), int(counts["dropped"])) == (1000, 1010)
+
+
+def test_what_one_node_has_claimed_no_other_gets_until_the_claim_is_over(ledger: Moved) -> None:
+    ledger.plan([tick(1, ping="http://nowhere")])
+    begin(ledger, "s@1")
+    first = ledger.store.call("outbox", "claim", 5, 90_000)
+    assert len(first) == 2
+    assert ledger.store.call("outbox", "claim", 5, 90_000) == []
+    ledger.go(91)
+    again = ledger.store.call("outbox", "claim", 5, 90_000)
+    assert [json.loads(text)["attempts"] for text in (first[1], again[1])] == [1, 2]
+    ledger.store.call("outbox", "sent", again[0])
+    assert alerts(ledger) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"), [("succeeded", ["start", "success"]), ("failed", ["start", "fail"]), ("retry", ["start"])]
+)
+def test_a_run_is_pinged_at_its_start_and_at_its_end(ledger: Moved, outcome: str, told: list[str]) -> None:
+    ledger.plan([tick(1, ping="http://nowhere/x")])
+    begin(ledger, "s@1")
+    settle(ledger, "s@1", outcome, delay=0)
+    if outcome == "retry":
+        ledger.promote()
+        begin(ledger, "s@1", token="t2")
+    assert kinds(ledger) == told
