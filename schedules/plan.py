@@ -192,8 +192,8 @@ class Planner:
         late = len(sorted_out.run) > 1
         runs += [self._run(schedule, tick, caught_up=late and tick != sorted_out.run[-1]) for tick in sorted_out.run]
         moved = f"{sorted_out.newest * 1000}|{self._timing(schedule)}"
-        late = self._late_by(schedule, self.upcoming.next_tick(schedule, sorted_out.newest))
-        return Decision(schedule.name, cursor, moved, tuple(runs), late)
+        late_by = self._late_by(schedule, self.upcoming.next_tick(schedule, sorted_out.newest))
+        return Decision(schedule.name, cursor, moved, tuple(runs), late_by)
 
     def by_hand(self, schedule: Schedule, identity: str) -> NewRun:
         """A run of a schedule's task and input outside its ticks: it waits for the schedule's lock.
