@@ -135,7 +135,7 @@ def test_a_backfill_runs_what_was_skipped_and_leaves_what_ran(ledger: Moved) -> 
     backfill(ledger, todo, tick(20))
     assert (state(ledger, "s@1"), state(ledger, "s@20")) == ("succeeded", "succeeded")
     assert Hands(ledger.store).backfills() == {}
-    assert Hands(ledger.store).history("s")[0].note == "1 ticks run, 1 left as they were"
+    assert Hands(ledger.store).history("s")[0].note == "ran 1, left 1 as they were"
 
 
 def test_a_backfill_has_one_run_under_way_and_a_live_tick_waits_for_it_and_is_not_skipped(ledger: Moved) -> None:

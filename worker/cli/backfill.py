@@ -62,7 +62,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - one for each option
     if json:
         printing.as_json({**document, "rate": rate, "ordered": not dry_run})
         return
-    said = f"{len(ticks)} ticks from {_iso(ticks[0])} to {_iso(ticks[-1])}: {counts['run']} run, {counts['stay']} stay"
+    said = f"{_words(ticks, '')}: {counts['run']} run, {counts['stay']} stay as they are"
     printing.say(f"would backfill {said}" if dry_run else f"backfills {said}; `anp schedules show '{name}'` tells")
 
 
@@ -99,7 +99,8 @@ def _counts(one: Schedule, ticks: list[int], found: Ledger) -> dict[str, int]:
 
 
 def _words(ticks: list[int], note: str) -> str:
-    said = f"{len(ticks)} ticks, {_iso(ticks[0])} to {_iso(ticks[-1])}"
+    many = f"{len(ticks)} ticks, {_iso(ticks[0])} to {_iso(ticks[-1])}"
+    said = many if len(ticks) > 1 else f"the tick {_iso(ticks[0])}"
     return f"{said}: {note}" if note else said
 
 

@@ -10,8 +10,9 @@ import typer
 
 from schedules.adoption import declaration
 from schedules.schedule import Schedule
+from worker import duration
 from worker.cli import printing
-from worker.cli.catalog import catalog, ticks_of
+from worker.cli.catalog import DURATIONS, catalog, ticks_of
 from worker.cli.printing import AsJson
 from worker.cli.reach import ledger
 from worker.errors import AnpError
@@ -117,7 +118,7 @@ def _show(document: dict[str, Any], count: int) -> None:
     for entry in document["changed"]:
         printing.say(f"~ {entry['name']}; next {_next(entry)}")
         for key, change in entry["changes"].items():
-            printing.say(f"    {key}: {_shown(change['live'])} -> {_shown(change['files'])}")
+            printing.say(f"    {key}: {_shown(key, change['live'])} -> {_shown(key, change['files'])}")
     for entry in document["stray"]:
         printing.say(f"? {entry['name']}: it has a cursor and is declared nowhere")
     if not any(document.values()):
@@ -128,5 +129,7 @@ def _next(entry: dict[str, Any]) -> str:
     return ", ".join(entry["next"]) or "never"
 
 
-def _shown(value: object) -> str:
-    return "-" if value is None else json_module.dumps(value, ensure_ascii=False)
+def _shown(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    return duration.text(value) if key in DURATIONS else json_module.dumps(value, ensure_ascii=False)

@@ -30,7 +30,7 @@ for i = 5, #ARGV do
   todo.reached, done = tonumber(spec.row.tick) / 1000, i
 end
 if last and done == #ARGV then
-  local told = int(todo.planned) .. ' ticks run, ' .. int(todo.left) .. ' left as they were'
+  local told = 'ran ' .. int(todo.planned) .. ', left ' .. int(todo.left) .. ' as they were'
   redis.call('HDEL', P .. 'backfills', schedule)
   remember(schedule, { at = NOW, what = 'backfilled', by = todo.by, note = told })
 else
