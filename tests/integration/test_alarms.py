@@ -103,6 +103,15 @@ def test_a_paused_schedule_does_not_become_late_and_is_watched_again_after(ledge
     assert kinds(ledger) == ["late"]
 
 
+def test_a_tick_that_is_skipped_after_the_pause_it_fell_into_is_not_late(ledger: Moved) -> None:
+    seen = decide(ledger, after=50)
+    Hands(ledger.store).lay("s", "pause", "ada", seconds=55)
+    go(ledger, 56)
+    decide(ledger, tick(50), after=110, seen=seen)
+    go(ledger, 10)
+    assert kinds(ledger) == []
+
+
 def test_a_schedule_that_no_longer_promises_a_time_is_not_late(ledger: Moved) -> None:
     seen = decide(ledger, tick(0), after=60)
     go(ledger, 11)
@@ -141,6 +150,15 @@ def test_a_failure_and_its_rollback_are_one_failure(ledger: Moved) -> None:
     run(ledger, "s@1", "failed")
     run(ledger, "s@1", "rolled_back")
     assert Hands(ledger.store).on("s")
+
+
+def test_a_rollback_that_failed_and_is_done_again_is_no_second_failure(ledger: Moved) -> None:
+    ledger.plan([tick(1, pause_after=2, hook=True)])
+    run(ledger, "s@1", "failed")
+    run(ledger, "s@1", "rollback_failed")
+    ledger.operate("s@1", "rollback", "ada")
+    run(ledger, "s@1", "rolled_back")
+    assert Hands(ledger.store).on("s") is None
 
 
 def test_a_run_that_takes_its_worker_down_too_often_is_told_once(ledger: Moved) -> None:

