@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from collections.abc import Iterator
 
 HOST = "127.0.0.1"
+#: Ports that are given out: below those that Linux gives to outgoing connections (32768 and up), so that a connection
+#: of somebody else does not take a port between its choice and its use.
+LOWEST, HIGHEST = 20_000, 32_000
+TRIES = 200
 
 
 def free(wish: int = 0) -> int:
-    """A port that nobody listens on now; somebody may take it before it is used.
+    """A port that nobody listens on now; another server may still take it before it is used.
 
     Args:
         wish: the port to take if it is free; 0 for any.
@@ -16,7 +22,7 @@ def free(wish: int = 0) -> int:
     Returns:
         The port's number.
     """
-    for port in (wish, 0):
+    for port in _candidates(wish):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -25,3 +31,12 @@ def free(wish: int = 0) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise OSError(f"no free port on {HOST}")
+
+
+def _candidates(wish: int) -> Iterator[int]:
+    if wish:
+        yield wish
+    drawn = random.SystemRandom()
+    for _ in range(TRIES):
+        yield drawn.randint(LOWEST, HIGHEST)
+    yield 0
