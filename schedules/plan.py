@@ -189,8 +189,8 @@ class Planner:
         runs = [self._dropped(schedule, tick, tick, 1) for tick in sorted_out.each]
         if sorted_out.dropped:
             runs.append(self._dropped(schedule, *sorted_out.dropped))
-        late = len(sorted_out.run) > 1
-        runs += [self._run(schedule, tick, caught_up=late and tick != sorted_out.run[-1]) for tick in sorted_out.run]
+        behind = len(sorted_out.run) > 1
+        runs += [self._run(schedule, tick, caught_up=behind and tick != sorted_out.run[-1]) for tick in sorted_out.run]
         moved = f"{sorted_out.newest * 1000}|{self._timing(schedule)}"
         late_by = self._late_by(schedule, self.upcoming.next_tick(schedule, sorted_out.newest))
         return Decision(schedule.name, cursor, moved, tuple(runs), late_by)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.moved import NODE, Moved, begin, new, settle
+from tests.support.moved import CLOCK, NODE, Moved, begin, new, settle
+from worker.reliability.generation import Live
 from worker.reliability.hands import Hands
 from worker.reliability.records import Decision, NewRun
 
@@ -112,10 +113,51 @@ def test_a_tick_that_is_skipped_after_the_pause_it_fell_into_is_not_late(ledger:
     assert kinds(ledger) == []
 
 
+def test_a_pause_that_ends_by_itself_hides_no_dead_beat(ledger: Moved) -> None:
+    seen = decide(ledger, tick(0), after=60)
+    Hands(ledger.store).lay("s", "pause", "ada", seconds=100)
+    decide(ledger, tick(60), after=120, seen=seen)
+    go(ledger, 129)
+    assert kinds(ledger) == []
+    go(ledger, 2)
+    assert ledger.late() == {"s": (START + 130) * 1000}, "the tick after the pause was due, and nobody decided it"
+
+
+def test_a_resumed_schedule_is_late_when_no_beat_decides_its_next_tick(ledger: Moved) -> None:
+    decide(ledger, tick(0), after=60)
+    hands = Hands(ledger.store)
+    hands.lay("s", "pause", "ada")
+    go(ledger, 40)
+    hands.lay("s", "resume", "ada")
+    go(ledger, 29)
+    assert kinds(ledger) == []
+    go(ledger, 2)
+    assert kinds(ledger) == ["late"]
+
+
+def test_a_schedule_with_another_timing_is_not_late_for_a_tick_that_it_no_longer_has(ledger: Moved) -> None:
+    seen = decide(ledger, tick(0), after=60)
+    run(ledger, "s@0")
+    decide(ledger, after=1000, seen=seen)
+    go(ledger, 1009)
+    assert kinds(ledger) == []
+    go(ledger, 2)
+    assert kinds(ledger) == ["late"]
+
+
+def test_another_timing_does_not_make_up_for_a_tick_that_has_not_succeeded(ledger: Moved) -> None:
+    seen = decide(ledger, tick(0), after=60)
+    decide(ledger, after=1000, seen=seen)
+    go(ledger, 11)
+    assert kinds(ledger) == ["late"]
+
+
 def test_a_schedule_that_no_longer_promises_a_time_is_not_late(ledger: Moved) -> None:
     seen = decide(ledger, tick(0), after=60)
     go(ledger, 11)
-    ledger.decide([Decision("s", seen, "c2")])
+    ledger.decide([Decision("s", seen, seen)])
+    assert ledger.late(), "a decision about nothing says nothing of it"
+    ledger.decide([Decision("s", seen, "c2", late=0)])
     assert ledger.late() == {}
     go(ledger, 100)
     assert kinds(ledger) == ["late"]
@@ -161,6 +203,14 @@ def test_a_rollback_that_failed_and_is_done_again_is_no_second_failure(ledger: M
     assert Hands(ledger.store).on("s") is None
 
 
+def test_a_cancelled_run_that_was_undone_is_no_failure(ledger: Moved) -> None:
+    ledger.plan([tick(1, pause_after=1, hook=True, ping="http://nowhere")])
+    run(ledger, "s@1", "cancelled")
+    run(ledger, "s@1", "rolled_back")
+    assert (ledger.run("s@1").state, kinds(ledger)) == ("rolled_back", ["start"])
+    assert Hands(ledger.store).on("s") is None
+
+
 def test_a_run_that_takes_its_worker_down_too_often_is_told_once(ledger: Moved) -> None:
     ledger.plan([new("a", hook=True)])
     for _ in range(3):
@@ -192,16 +242,37 @@ def test_the_outbox_has_a_limit_and_counts_what_it_drops(ledger: Moved) -> None:
     assert (len(alerts(ledger)), int(counts["dropped"])) == (1000, 1010)
 
 
+def test_pings_that_wait_take_no_place_from_alerts(ledger: Moved) -> None:
+    for number in range(501):
+        ledger.plan([tick(number, ping="http://nowhere", late=0, pause_after=501)])
+        run(ledger, f"s@{number}", "failed")
+    assert kinds(ledger).count("paused") == 1
+    assert len(alerts(ledger)) == 1001
+
+
+def test_an_alerts_number_is_not_given_again_after_redis_lost_everything(ledger: Moved) -> None:
+    def number() -> str:
+        ledger.plan([tick(0, ping="http://nowhere")])
+        begin(ledger, "s@0")
+        return str(ledger.store.call("outbox", "claim", "ping", 5, 90_000)[0])
+
+    first, clock = number(), int(ledger.store.client.get(CLOCK) or 0)
+    ledger.store.client.flushdb()
+    ledger.store.client.set(CLOCK, clock + 1)
+    ledger.heartbeat(NODE, {"kind": "worker"})
+    assert int(number()) > int(first)
+
+
 def test_what_one_node_has_claimed_no_other_gets_until_the_claim_is_over(ledger: Moved) -> None:
     ledger.plan([tick(1, ping="http://nowhere")])
     begin(ledger, "s@1")
-    first = ledger.store.call("outbox", "claim", 5, 90_000)
+    first = ledger.store.call("outbox", "claim", "ping", 5, 90_000)
     assert len(first) == 2
-    assert ledger.store.call("outbox", "claim", 5, 90_000) == []
+    assert ledger.store.call("outbox", "claim", "ping", 5, 90_000) == []
     ledger.go(91)
-    again = ledger.store.call("outbox", "claim", 5, 90_000)
+    again = ledger.store.call("outbox", "claim", "ping", 5, 90_000)
     assert [json.loads(text)["attempts"] for text in (first[1], again[1])] == [1, 2]
-    ledger.store.call("outbox", "sent", again[0])
+    ledger.store.call("outbox", "sent", "ping", again[0])
     assert alerts(ledger) == []
 
 
@@ -216,3 +287,25 @@ def test_a_run_is_pinged_at_its_start_and_at_its_end(ledger: Moved, outcome: str
         ledger.promote()
         begin(ledger, "s@1", token="t2")
     assert kinds(ledger) == told
+
+
+def test_a_run_without_its_expected_result_is_pinged_as_failed(ledger: Moved) -> None:
+    ledger.plan([tick(1, ping="http://nowhere/x")])
+    begin(ledger, "s@1")
+    settle(ledger, "s@1", as_expected=0)
+    assert kinds(ledger) == ["start", "fail"]
+
+
+def test_a_beat_left_over_from_an_earlier_release_is_told_once_and_one_that_goes_in_time_is_not(ledger: Moved) -> None:
+    live = Live(ledger.store)
+    live.adopt("old", "r1", fresh=True)
+    live.adopt("new", "r2", fresh=True)
+    for _ in range(59):
+        assert live.adopt("old", "r1", fresh=False).word == "retired"
+        ledger.go(1)
+    assert kinds(ledger) == []
+    for _ in range(60):
+        ledger.go(1)
+        live.adopt("old", "r1", fresh=False)
+    assert kinds(ledger) == ["retired"]
+    assert "release r1" in alerts(ledger)[0]["text"]

@@ -10,6 +10,7 @@ from tests.support.eventually import eventually
 from tests.support.receiver import Receiver, Request
 from tests.support.stack import Stack
 from worker import port
+from worker.courier import LANES
 from worker.reliability.hands import Hands
 
 FAILING = """
@@ -32,7 +33,7 @@ def documents(receiver: Receiver) -> list[dict[str, Any]]:
 
 
 def waiting(stack: Stack) -> int:
-    return int(stack.ledger.store.client.zcard(stack.ledger.store.key("outbox")))
+    return sum(int(stack.ledger.store.client.zcard(stack.ledger.store.key(f"outbox:{lane}"))) for lane in LANES)
 
 
 def test_failures_in_a_row_pause_a_schedule_and_are_told_once_by_any_number_of_nodes(stack: Stack) -> None:
@@ -100,3 +101,17 @@ def test_a_receiver_that_is_away_or_hangs_holds_up_no_run(stack: Stack) -> None:
         eventually(
             lambda: len(stack.ledger.runs(100, schedule="s", state="succeeded")) >= count + 4, 7, "runs to go on"
         )
+
+
+def test_a_receiver_of_pings_that_hangs_holds_up_no_alert(stack: Stack) -> None:
+    with Receiver(slow=60) as hanging, Receiver() as receiver:
+        stack.settings["alert_url"] = receiver.url
+        stack.worker()
+        more = f'ping_url = "{hanging.url}"\npause_after = 4'
+        stack.beat(schedules=schedules(stack, '[["fail", "KeyError"]]', more))
+        eventually(lambda: Hands(stack.ledger.store).on("s"), 30, "the pause")
+        eventually(lambda: receiver.requests, 6, "the alert, while eight pings wait for a receiver that hangs")
+        assert documents(receiver)[0]["kind"] == "paused"
+        told = stack.anp("status")
+        assert (told.returncode, "s is paused: 4 failures in a row" in told.stdout) == (1, True)
+        assert "late_since" in stack.anp("schedules", "show", "s", "--json").stdout

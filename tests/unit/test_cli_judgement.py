@@ -103,6 +103,14 @@ def test_failing_means_the_last_run_of_a_schedule_went_wrong_not_an_earlier_one(
     assert are_runs_failing([]).ok
 
 
+def test_failing_also_means_a_schedule_that_is_late_or_that_its_failures_have_paused() -> None:
+    late = are_runs_failing([run()], late={"warm": BEGAN * 1000})
+    assert (late.ok, late.said) == (False, "warm is late: it should have succeeded by 2026-11-21 12:00:00Z")
+    halted = are_runs_failing([run()], halted={"warm": "5 failures in a row, the last warm@x"})
+    assert not halted.ok
+    assert "`anp schedules resume warm`" in halted.said
+
+
 def test_a_release_is_compared_with_the_one_before() -> None:
     old = [run(release="1", runtime=1.0)] * 10
     assert did_the_release_change_anything(old).said == "only release 1 is recorded"

@@ -72,20 +72,26 @@ def is_it_slow(runs: Iterable[Run], backlog: Mapping[str, int]) -> Answer:
     return Answer("is it slow", not wrong, "; ".join(wrong) or f"{told}, {queued} runs wait", facts)
 
 
-def are_runs_failing(runs: Sequence[Run], late: Mapping[str, int] = MappingProxyType({})) -> Answer:
-    """Whether the last finished run of any schedule or task went wrong, or a schedule is late.
+def are_runs_failing(
+    runs: Sequence[Run],
+    late: Mapping[str, int] = MappingProxyType({}),
+    halted: Mapping[str, str] = MappingProxyType({}),
+) -> Answer:
+    """Whether the last run of any schedule or task went wrong, or a schedule is late or was paused for failing.
 
     Args:
         runs: recent ones, the newest first.
         late: per schedule that is late the time (ms) by which it should have succeeded.
+        halted: per schedule that its failures have paused the note on it.
     """
     ended = [run for run in runs if run.final and run.state != "skipped"]
     newest: dict[str, Run] = {}
     for run in ended:
         newest.setdefault(run.schedule or run.task, run)
     wrong = [f"{name} is late: it should have succeeded by {clock(moment(by))}" for name, by in sorted(late.items())]
+    wrong += [f"{name} is paused: {note}; `anp schedules resume {name}`" for name, note in sorted(halted.items())]
     wrong += [said for run in newest.values() if (said := complaint(run))]
-    facts = {**Counter(run.state for run in runs), "late": len(late)}
+    facts = {**Counter(run.state for run in runs), "late": len(late), "paused_for_failing": len(halted)}
     bad = sum(1 for run in ended if is_bad(run))
     told = f"{bad} of {len(ended)} finished runs went wrong, the last of each schedule did not"
     return Answer("are runs failing", not wrong, "; ".join(wrong) or told, facts)

@@ -15,6 +15,7 @@ from worker.cli.printing import AsJson
 from worker.cli.reach import ledger
 from worker.errors import BadUsage
 from worker.reliability.hands import Hand, Hands, Move
+from worker.reliability.ledger import Ledger
 
 Name = Annotated[str, typer.Argument(help="The schedule's name, as `anp schedules list` shows it.")]
 Note = Annotated[str, typer.Option("--note", help="Why; kept in the schedule's history.")]
@@ -84,6 +85,12 @@ def operator(by: str) -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return "operator"
+
+
+def in_force(found: Ledger) -> dict[str, Hand]:
+    """By schedule the hands that hold now."""
+    now = printing.moment_of(found.now())
+    return {name: hand for name, hand in Hands(found.store).all().items() if hand.in_force(now)}
 
 
 def told(name: str, hand: Hand, now: datetime) -> str:

@@ -12,7 +12,7 @@ from worker.cli.catalog import described, ticks_of
 from worker.cli.hands import told
 from worker.reliability.hands import Backfill, Deed, Hand, Hands
 from worker.reliability.ledger import Ledger
-from worker.reliability.run import Run, iso
+from worker.reliability.run import Run, iso, moment
 
 #: Next ticks that are shown.
 TICKS = 3
@@ -25,6 +25,8 @@ class Portrait:
     one: Schedule
     now: datetime
     next: list[datetime]
+    #: While it is late, by when it should have succeeded.
+    late: datetime | None
     runs: list[Run]
     hand: Hand | None
     backfill: Backfill | None
@@ -35,6 +37,7 @@ class Portrait:
         return {
             **described(self.one),
             "next": [iso(tick) for tick in self.next],
+            "late_since": iso(self.late),
             "hand": self.hand.public() if self.hand else None,
             "backfill": self.backfill.public() if self.backfill else None,
             "history": [deed.public() for deed in self.history],
@@ -44,6 +47,8 @@ class Portrait:
     def tell(self) -> None:
         """Print it."""
         printing.fields({**described(self.one), "next": ", ".join(printing.clock(tick) for tick in self.next)})
+        if self.late:
+            printing.say(f"\n{self.one.name} is late: it should have succeeded by {printing.clock(self.late)}")
         if self.hand:
             printing.say(f"\n{told(self.one.name, self.hand, self.now)}")
         if self.backfill:
@@ -72,6 +77,7 @@ def portrait(one: Schedule, found: Ledger, limit: int) -> Portrait:
         one=one,
         now=now,
         next=ticks_of(one, int(now.timestamp()), TICKS),
+        late=moment(found.late().get(one.name)),
         runs=found.runs(limit, schedule=one.name),
         hand=hand if hand and hand.in_force(now) else None,
         backfill=hands.backfills().get(one.name),

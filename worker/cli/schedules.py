@@ -16,12 +16,12 @@ from worker.cli.changes import diff, reload
 from worker.cli.crontab import import_cron
 from worker.cli.explain import explain
 from worker.cli.following import follow, tell_end
-from worker.cli.hands import Name, disable, enable, pause, resume
+from worker.cli.hands import Name, disable, enable, in_force, pause, resume
 from worker.cli.portrait import portrait
 from worker.cli.printing import AsJson, Limit
 from worker.cli.reach import ledger
 from worker.cli.tasks import task_named, tell_begun
-from worker.reliability.hands import Hand, Hands
+from worker.reliability.hands import Hand
 from worker.reliability.ledger import Ledger
 from worker.reliability.run import Run, iso, moment
 
@@ -37,7 +37,7 @@ def list_schedules(json: AsJson = False) -> None:
     known = catalog()
     with ledger() as found:
         now = found.now() // 1000
-        hands, late = _in_force(found), found.late()
+        hands, late = in_force(found), found.late()
         rows = [(one, next_of(one, now), _last(found, one.name), hands.get(one.name)) for one in known.values()]
     if json:
         printing.as_json([
@@ -47,7 +47,7 @@ def list_schedules(json: AsJson = False) -> None:
         ])  # fmt: skip
         return
     columns = ("name", "task", "when", "next", "last run", "state", "owner")
-    printing.table(columns, [_row(*row) for row in rows])
+    printing.table(columns, [_row(*row, is_late=row[0].name in late) for row in rows])
 
 
 @app.command("show")
@@ -152,12 +152,10 @@ def _brief(run: Run | None) -> dict[str, Any] | None:
     }
 
 
-def _in_force(found: Ledger) -> dict[str, Hand]:
-    now = printing.moment_of(found.now())
-    return {name: hand for name, hand in Hands(found.store).all().items() if hand.in_force(now)}
-
-
-def _row(one: Schedule, due: datetime | None, last: Run | None, hand: Hand | None) -> tuple[object, ...]:
+def _row(
+    one: Schedule, due: datetime | None, last: Run | None, hand: Hand | None, *, is_late: bool
+) -> tuple[object, ...]:
     when = "off" if not one.enabled else hand.kind if hand else printing.clock(due)
     ran = printing.clock(last.started_at or last.queued_at) if last else None
-    return one.name, one.task, one.when, when, ran, last.state if last else None, one.owner
+    state = last.state if last else None
+    return one.name, one.task, one.when, when, ran, f"late, {state or 'no run'}" if is_late else state, one.owner

@@ -17,9 +17,12 @@ from worker.cli.answers import (
     is_it_slow,
     is_it_up,
 )
+from worker.cli.hands import in_force
 from worker.cli.printing import AsJson
 from worker.cli.reach import ledger, running
 from worker.errors import AnpError, BadInput
+from worker.reliability.hands import ITSELF
+from worker.reliability.ledger import Ledger
 from worker.settings import settings
 
 #: Runs that are looked at.
@@ -60,9 +63,16 @@ def _answers(seconds: int) -> list[Answer]:
         return [
             is_it_up("" if running() else "nothing runs; `anp up` starts it", nodes, _site()),
             is_it_slow(runs, found.backlog()),
-            are_runs_failing(runs, found.late()),
+            are_runs_failing(runs, *_troubled(found)),
             did_the_release_change_anything(runs),
         ]
+
+
+def _troubled(found: Ledger) -> tuple[dict[str, int], dict[str, str]]:
+    """Who is late and in nobody's hand, and whom its own failures have paused."""
+    hands = in_force(found)
+    late = {name: by for name, by in found.late().items() if name not in hands}
+    return late, {name: hand.note for name, hand in hands.items() if hand.by == ITSELF}
 
 
 def _site() -> str:

@@ -16,6 +16,9 @@ from worker.errors import Refused
 from worker.reliability.run import iso, moment
 from worker.reliability.store import Store
 
+#: Who lays a hand on a schedule that failed too often in a row.
+ITSELF = "anp"
+
 Move = Literal["pause", "resume", "disable", "enable"]
 _WHEN: dict[str, str] = {
     "pause": "a schedule that is not disabled (`anp schedules enable` first)",

@@ -102,7 +102,7 @@ class Ledger(Reader):
         """
         specs = [
             json.dumps({
-                "name": d.schedule, "seen": d.seen, "cursor": d.cursor, **({"late": d.late} if d.late else {}),
+                "name": d.schedule, "seen": d.seen, "cursor": d.cursor, **({} if d.late is None else {"late": d.late}),
                 "runs": [self.spec(run) for run in d.runs],
             })
             for d in decisions

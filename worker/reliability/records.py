@@ -104,8 +104,8 @@ class Decision:
     seen: str
     cursor: str
     runs: tuple[NewRun, ...] = ()
-    #: By when the next tick must have succeeded (ms); 0 for no such promise.
-    late: int = 0
+    #: By when the next tick must have succeeded (ms); 0 for no such promise, None to leave what was promised.
+    late: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

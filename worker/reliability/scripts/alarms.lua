@@ -1,17 +1,20 @@
 -- Put between base.lua and shared.lua: what somebody outside is told. It is written by the script that makes it true,
 -- and sent by whichever node claims it.
-local OUTBOX = 1000          -- what may wait to be sent; beyond it the newest is dropped
+local OUTBOX = 1000          -- alerts that may wait to be sent, and pings; beyond it the newest is dropped
 local A_MINUTE = 30          -- alerts; further ones are only counted, and told as one
 
 local function outbox(item)
-  if redis.call('ZCARD', P .. 'outbox') >= OUTBOX then
-    redis.call('HINCRBY', P .. 'outbox:counts', 'dropped', 1)
+  local lane, counts = P .. 'outbox:' .. item.what, P .. 'outbox:counts'
+  if redis.call('ZCARD', lane) >= OUTBOX then
+    redis.call('HINCRBY', counts, 'dropped', 1)
     return
   end
-  local id = redis.call('HINCRBY', P .. 'outbox:counts', 'last', 1)
+  local last = tonumber(redis.call('HGET', counts, 'last')) or 0
+  local id = int(math.max(last + 1, MICROS))         -- as a fence: not given again after Redis lost its data
   item.at, item.attempts = NOW, 0
+  redis.call('HSET', counts, 'last', id)
   redis.call('HSET', P .. 'outbox:items', id, cjson.encode(item))
-  redis.call('ZADD', P .. 'outbox', NOW, id)
+  redis.call('ZADD', lane, int(NOW), id)
 end
 
 local function alert(kind, about)
@@ -34,12 +37,18 @@ local function ping(id, word, text)
   if url ~= '' then outbox({ what = 'ping', kind = word, run = id, url = url, text = text }) end
 end
 
--- Whether an operator's hand (hand.lua) is on a schedule now.
-local function in_hand(schedule)
+-- When the hand (hand.lua) on a schedule ends or ended: 0 for none, math.huge for one without an end.
+local function hand_ends(schedule)
   local hand = redis.call('HGET', P .. 'hands', schedule)
-  if not hand then return false end
-  local ends = tonumber(cjson.decode(hand)['until'])
-  return not ends or NOW < ends
+  return hand and (tonumber(cjson.decode(hand)['until']) or math.huge) or 0
+end
+
+-- From now on a schedule must have succeeded by when its next tick promises it.
+local function watch_next(schedule)
+  local expected = redis.call('HGET', P .. 'expected', schedule)
+  if expected and redis.call('HEXISTS', P .. 'late', schedule) == 0 then
+    redis.call('ZADD', P .. 'watch', expected, schedule)
+  end
 end
 
 -- A schedule has succeeded: it is not late, and must succeed again for its next tick.
@@ -48,14 +57,13 @@ local function on_time(schedule)
   if redis.call('HDEL', P .. 'late', schedule) == 1 then
     alert('late_over', { schedule = schedule, text = schedule .. ' has succeeded again' })
   end
-  local expected = redis.call('HGET', P .. 'expected', schedule)
-  if expected then redis.call('ZADD', P .. 'watch', expected, schedule) end
+  watch_next(schedule)
 end
 
 -- One more failure in a row; too many pause the schedule.
 local function count_failure(id, schedule)
   local most, failed = number(id, 'pause_after'), redis.call('HINCRBY', P .. 'failing', schedule, 1)
-  if most == 0 or failed < most or in_hand(schedule) then return end
+  if most == 0 or failed < most or NOW < hand_ends(schedule) then return end
   local words = int(failed) .. ' failures in a row, the last ' .. id
   local hand = { kind = 'paused', by = 'anp', note = words, since = NOW, ['until'] = cjson.null }
   redis.call('HSET', P .. 'hands', schedule, cjson.encode(hand))
@@ -66,15 +74,18 @@ end
 
 local FAILED = { failed = true, quarantined = true, rolled_back = true, rollback_failed = true }
 
--- A run has ended. What makes up for the past tells nothing about the present.
+-- A run has ended. What makes up for the past tells nothing about the present, and a cancelled run nothing at all.
 local function tell_end(id, state, reason)
   if state == 'rollback_failed' then alert('rollback_failed', { run = id, text = reason }) end
   local schedule = get(id, 'schedule')
   if schedule == '' or get(id, 'backfill') == '1' then return end
-  if state == 'succeeded' or state == 'sent' then
-    if get(id, 'as_expected') ~= '0' then on_time(schedule) end
+  local why = get(id, 'failed_as')
+  if state == 'succeeded' and get(id, 'as_expected') == '0' then
+    ping(id, 'fail', 'it ended without its expected result')
+  elseif state == 'succeeded' or state == 'sent' then
+    on_time(schedule)
     ping(id, 'success', reason)
-  elseif FAILED[state] and get(id, 'counted') == '' and get(id, 'failed_as') ~= 'succeeded' then
+  elseif FAILED[state] and get(id, 'counted') == '' and why ~= 'succeeded' and why ~= 'cancelled' then
     set(id, 'counted', '1')
     count_failure(id, schedule)
     ping(id, 'fail', state .. ': ' .. reason)

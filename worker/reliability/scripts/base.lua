@@ -34,7 +34,9 @@
 --   P expected         hash    schedule -> the same for its next tick, which is not decided yet
 --   P late             hash    schedule -> time (ms) by which it should have succeeded, while it is late
 --   P failing          hash    schedule -> how many of its runs failed in a row
---   P outbox           zset    id -> time (ms) to send it: alerts and pings that wait to be sent
+--   P retired          hash    "<digest>|<release>" of a beat that is not live -> time (ms) it first asked, or 'told'
+--   P outbox:alert     zset    id -> time (ms) to send it: alerts that wait to be sent
+--   P outbox:ping      zset    the same for pings: a receiver of theirs that hangs holds up no alert
 --   P outbox:items     hash    id -> JSON of it
 --   P outbox:counts    hash    last (id given), minute and raised (alerts in it), more (alerts only counted), dropped
 --

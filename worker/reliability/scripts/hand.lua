@@ -24,5 +24,6 @@ else
   }
 end
 redis.call('HSET', P .. 'hands', schedule, cjson.encode(on))
+if what == 'resume' or what == 'enable' then watch_next(schedule) end
 remember(schedule, { at = NOW, what = what, by = by, note = words, ['until'] = on['until'], token = token })
 return { 'ok', cjson.encode(on) }

@@ -2,11 +2,19 @@
 local found = redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', int(NOW), 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[1]))
 local told = 0
 for i = 1, #found, 2 do
-  local schedule, by = found[i], found[i + 1]
-  redis.call('ZREM', P .. 'watch', schedule)
-  if not in_hand(schedule) and redis.call('HSETNX', P .. 'late', schedule, by) == 1 then
-    alert('late', { schedule = schedule, by = tonumber(by), text = schedule .. ' has not succeeded in its time' })
-    told = told + 1
+  local schedule, by = found[i], tonumber(found[i + 1])
+  local ends = hand_ends(schedule)
+  if by == ends then by = tonumber(redis.call('HGET', P .. 'expected', schedule)) or by end   -- it was put off, below
+  if ends == math.huge then
+    redis.call('ZREM', P .. 'watch', schedule)       -- until an operator resumes it (hand.lua)
+  elseif NOW < ends or NOW < by then
+    redis.call('ZADD', P .. 'watch', int(math.max(ends, by)), schedule)
+  else
+    redis.call('ZREM', P .. 'watch', schedule)
+    if redis.call('HSETNX', P .. 'late', schedule, int(by)) == 1 then
+      alert('late', { schedule = schedule, by = by, text = schedule .. ' has not succeeded in its time' })
+      told = told + 1
+    end
   end
 end
 local counts = P .. 'outbox:counts'

@@ -1,7 +1,9 @@
 -- Decide ticks: for each schedule compare its cursor, move it, and plan its rows, all or nothing per schedule.
 -- ARGV[1]: digest of the schedules that the plans were worked out from; '' is not compared.
 -- ARGV[2..n]: JSON { name, seen, cursor, late, runs = [spec, …] } with `seen` the cursor a plan was worked out from (''
--- for none), and `late` the time (ms) by which the next tick must have succeeded, if that is promised. Answers { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan answers } }, what to ring };
+-- for none), and `late` the time (ms) by which the next tick must have succeeded: 0 if nothing is promised, nil if what
+-- was promised stays. Answers { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan answers } }, what
+-- to ring };
 -- only { 'retired' } when other schedules are live, only { 'lost' } when Redis knows of none.
 if redis.call('EXISTS', P .. 'full') == 1 then return redis.error_reply('LEDGERFULL') end
 if ARGV[1] ~= '' then
@@ -19,15 +21,17 @@ local expected = #names > 0 and redis.call('HMGET', P .. 'expected', unpack(name
 
 -- By when a schedule must have succeeded: for the first tick that no success has followed, or for the next one.
 local function promise(name, late)
-  if late then return redis.call('HSET', P .. 'expected', name, int(late)) end
+  if late > 0 then return redis.call('HSET', P .. 'expected', name, int(late)) end
   redis.call('HDEL', P .. 'expected', name)
   redis.call('HDEL', P .. 'late', name)
   redis.call('ZREM', P .. 'watch', name)
 end
 
-local function watch(name, by, skipped)
-  if skipped then redis.call('ZREM', P .. 'watch', name)
-  elseif redis.call('HEXISTS', P .. 'late', name) == 0 then redis.call('ZADD', P .. 'watch', 'NX', int(by), name) end
+-- `stale`: what an undecided tick had promised; it gives way to what holds now. A tick that was decided keeps its word.
+local function watch(name, by, stale)
+  if redis.call('HEXISTS', P .. 'late', name) == 1 then return end
+  if stale and redis.call('ZSCORE', P .. 'watch', name) == stale then redis.call('ZREM', P .. 'watch', name) end
+  redis.call('ZADD', P .. 'watch', 'NX', int(by), name)
 end
 
 for i, decision in ipairs(decisions) do
@@ -36,7 +40,8 @@ for i, decision in ipairs(decisions) do
     answers[i] = { decision.name, 'moved', cursor, {} }
   else
     redis.call('HSET', P .. 'cursors', decision.name, decision.cursor)
-    if decision.late or expected[i] then promise(decision.name, decision.late) end
+    local late = tonumber(decision.late)
+    if late and (late > 0 or expected[i]) then promise(decision.name, late) end
     local plans, ran, skipped = {}, nil, nil
     for j, spec in ipairs(decision.runs) do
       local why = hands[i] and not spec.ends and held(hands[i], tonumber(spec.row.tick))
@@ -44,7 +49,10 @@ for i, decision in ipairs(decisions) do
       if not spec.ends then ran = ran or tonumber(spec.row.late) end
       plans[j] = plan(spec)
     end
-    if decision.late then watch(decision.name, ran or decision.late, skipped) end
+    if late and late > 0 then
+      if skipped then redis.call('ZREM', P .. 'watch', decision.name) end
+      watch(decision.name, not skipped and ran or late, #decision.runs <= 1 and expected[i])
+    end
     answers[i] = { decision.name, 'decided', decision.cursor, plans }
   end
 end
