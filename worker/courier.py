@@ -11,7 +11,7 @@ import json
 import logging
 import socket
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
@@ -20,6 +20,7 @@ from celery.utils.log import get_logger
 
 from worker.errors import AnpError
 from worker.node import separate
+from worker.redaction import cleared
 from worker.reliability.run import iso, moment
 from worker.settings import settings
 
@@ -133,7 +134,12 @@ class Courier:
 
     def _claim(self, lane: Lane) -> list[Item]:
         found = self.ledger.store.call("outbox", "claim", lane, MOST, int(CLAIM * 1000))
-        return [_item(name, text) for name, text in zip(found[::2], found[1::2], strict=True)]
+        return [self._cleared(_item(name, text)) for name, text in zip(found[::2], found[1::2], strict=True)]
+
+    def _cleared(self, item: Item) -> Item:
+        row = self.ledger.store.key(f"run:{item.run}")
+        message = self.ledger.store.read("hget", row, "message") if item.run and item.text else None
+        return replace(item, text=cleared(item.text, message or ""))
 
 
 def deliver(client: httpx.Client, item: Item) -> str:

@@ -1,55 +1,12 @@
-"""Who is late, who fails too often, and what waits to be told: the scripts on a real Redis with a moved clock."""
+"""Who is late and who fails too often: the scripts on a real Redis with a moved clock."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-import pytest
-
-from tests.support.moved import CLOCK, NODE, Moved, begin, new, settle
+from tests.support.moved import NODE, Moved, begin, new, settle
+from tests.support.told import START, alerts, decide, go, kinds, run, tick
 from worker.reliability.generation import Live
 from worker.reliability.hands import Hands
-from worker.reliability.records import Decision, NewRun
-
-START = 1_000_000
-
-
-def tick(at: int, **fields: Any) -> NewRun:
-    """A tick that many seconds after the clock's start, late after ten seconds."""
-    fields = {"late": (START + at + 10) * 1000, **fields}
-    return new(f"s@{at}", schedule="s", tick=(START + at) * 1000, **fields)
-
-
-def decide(ledger: Moved, *ticks: NewRun, after: int, seen: str = "") -> str:
-    """Decide ticks; the next one comes so many seconds after the clock's start. Returns the cursor."""
-    cursor = f"{after}"
-    late = (START + after + 10) * 1000
-    assert not ledger.decide([Decision("s", seen, cursor, ticks, late)])[0][0].moved
-    return cursor
-
-
-def alerts(ledger: Moved) -> list[dict[str, Any]]:
-    """What is to be told, in the order in which it came."""
-    items = ledger.store.client.hgetall(ledger.store.key("outbox:items"))
-    return [json.loads(items[name]) for name in sorted(items, key=int)]
-
-
-def kinds(ledger: Moved) -> list[str]:
-    return [item["kind"] for item in alerts(ledger)]
-
-
-def go(ledger: Moved, seconds: int) -> None:
-    """Let time pass in which the node lives and upkeep looks."""
-    for _ in range(seconds):
-        ledger.go(1)
-        ledger.heartbeat(NODE)
-        ledger.look_for_late()
-
-
-def run(ledger: Moved, run_id: str, outcome: str = "succeeded") -> None:
-    begin(ledger, run_id)
-    settle(ledger, run_id, outcome)
+from worker.reliability.records import Decision
 
 
 def test_a_tick_without_success_in_its_time_is_told_once_and_its_end_once(ledger: Moved) -> None:
@@ -220,80 +177,6 @@ def test_a_run_that_takes_its_worker_down_too_often_is_told_once(ledger: Moved) 
     begin(ledger, "a")
     settle(ledger, "a", "rollback_failed")
     assert kinds(ledger) == ["quarantined", "rollback_failed"]
-
-
-def test_a_storm_of_alerts_is_thirty_a_minute_and_one_that_counts_the_others(ledger: Moved) -> None:
-    for number in range(100):
-        run_id = f"r{number}"
-        ledger.plan([new(run_id, hook=True)])
-        run(ledger, run_id, "failed")
-        run(ledger, run_id, "rollback_failed")
-    assert len(alerts(ledger)) == 30
-    go(ledger, 60)
-    assert len(alerts(ledger)) == 31
-    assert alerts(ledger)[-1]["text"].startswith("70 more alerts")
-
-
-def test_the_outbox_has_a_limit_and_counts_what_it_drops(ledger: Moved) -> None:
-    for number in range(1_005):
-        ledger.plan([tick(number, ping="http://nowhere", late=0)])
-        run(ledger, f"s@{number}", "failed")
-    counts = ledger.store.client.hgetall(ledger.store.key("outbox:counts"))
-    assert (len(alerts(ledger)), int(counts["dropped"])) == (1000, 1010)
-
-
-def test_pings_that_wait_take_no_place_from_alerts(ledger: Moved) -> None:
-    for number in range(501):
-        ledger.plan([tick(number, ping="http://nowhere", late=0, pause_after=501)])
-        run(ledger, f"s@{number}", "failed")
-    assert kinds(ledger).count("paused") == 1
-    assert len(alerts(ledger)) == 1001
-
-
-def test_an_alerts_number_is_not_given_again_after_redis_lost_everything(ledger: Moved) -> None:
-    def number() -> str:
-        ledger.plan([tick(0, ping="http://nowhere")])
-        begin(ledger, "s@0")
-        return str(ledger.store.call("outbox", "claim", "ping", 5, 90_000)[0])
-
-    first, clock = number(), int(ledger.store.client.get(CLOCK) or 0)
-    ledger.store.client.flushdb()
-    ledger.store.client.set(CLOCK, clock + 1)
-    ledger.heartbeat(NODE, {"kind": "worker"})
-    assert int(number()) > int(first)
-
-
-def test_what_one_node_has_claimed_no_other_gets_until_the_claim_is_over(ledger: Moved) -> None:
-    ledger.plan([tick(1, ping="http://nowhere")])
-    begin(ledger, "s@1")
-    first = ledger.store.call("outbox", "claim", "ping", 5, 90_000)
-    assert len(first) == 2
-    assert ledger.store.call("outbox", "claim", "ping", 5, 90_000) == []
-    ledger.go(91)
-    again = ledger.store.call("outbox", "claim", "ping", 5, 90_000)
-    assert [json.loads(text)["attempts"] for text in (first[1], again[1])] == [1, 2]
-    ledger.store.call("outbox", "sent", "ping", again[0])
-    assert alerts(ledger) == []
-
-
-@pytest.mark.parametrize(
-    ("outcome", "told"), [("succeeded", ["start", "success"]), ("failed", ["start", "fail"]), ("retry", ["start"])]
-)
-def test_a_run_is_pinged_at_its_start_and_at_its_end(ledger: Moved, outcome: str, told: list[str]) -> None:
-    ledger.plan([tick(1, ping="http://nowhere/x")])
-    begin(ledger, "s@1")
-    settle(ledger, "s@1", outcome, delay=0)
-    if outcome == "retry":
-        ledger.promote()
-        begin(ledger, "s@1", token="t2")
-    assert kinds(ledger) == told
-
-
-def test_a_run_without_its_expected_result_is_pinged_as_failed(ledger: Moved) -> None:
-    ledger.plan([tick(1, ping="http://nowhere/x")])
-    begin(ledger, "s@1")
-    settle(ledger, "s@1", as_expected=0)
-    assert kinds(ledger) == ["start", "fail"]
 
 
 def test_a_beat_left_over_from_an_earlier_release_is_told_once_and_one_that_goes_in_time_is_not(ledger: Moved) -> None:

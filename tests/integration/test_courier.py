@@ -115,3 +115,22 @@ def test_a_receiver_of_pings_that_hangs_holds_up_no_alert(stack: Stack) -> None:
         told = stack.anp("status")
         assert (told.returncode, "s is paused: 4 failures in a row" in told.stdout) == (1, True)
         assert "late_since" in stack.anp("schedules", "show", "s", "--json").stdout
+
+
+def test_no_secret_of_a_run_is_told_outside(stack: Stack) -> None:
+    with Receiver() as receiver:
+        stack.worker()
+        stack.beat(
+            schedules=f"""
+            [[schedule]]
+            name = "s"
+            task = "probe.secretive"
+            every = "1s"
+            input = {{ password = "hunter2", user = "careless" }}
+            ping_url = "{receiver.url}"
+            """
+        )
+        eventually(lambda: [one for one in receiver.requests if one.body], 30, "a failure to be told")
+        told = [one.body for one in receiver.requests if one.body]
+        assert "(secret) was refused" in told[0]
+        assert not any("hunter2" in body for body in told)

@@ -154,9 +154,11 @@ def swallows() -> str:
     return "slept"
 
 
-@app.task(name="probe.secretive", **OURS)
+@app.task(name="probe.secretive", retries=Retries(max=0), **OURS)
 def secretive(password: SecretStr, user: str) -> int:
-    """Uses a secret."""
+    """Uses a secret; a careless one tells it."""
+    if user == "careless":
+        raise PermissionError(f"{password.get_secret_value()} was refused")
     return len(password.get_secret_value())
 
 
