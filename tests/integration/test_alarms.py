@@ -80,6 +80,15 @@ def test_a_pause_that_ends_by_itself_hides_no_dead_beat(ledger: Moved) -> None:
     assert ledger.late() == {"s": (START + 130) * 1000}, "the tick after the pause was due, and nobody decided it"
 
 
+def test_what_falls_due_during_a_pause_is_asked_for_by_the_tick_after_it(ledger: Moved) -> None:
+    decide(ledger, tick(0), after=60)
+    Hands(ledger.store).lay("s", "pause", "ada", seconds=30)
+    go(ledger, 69)
+    assert kinds(ledger) == []
+    go(ledger, 2)
+    assert ledger.late() == {"s": (START + 70) * 1000}
+
+
 def test_a_resumed_schedule_is_late_when_no_beat_decides_its_next_tick(ledger: Moved) -> None:
     decide(ledger, tick(0), after=60)
     hands = Hands(ledger.store)
