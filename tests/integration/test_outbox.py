@@ -82,3 +82,13 @@ def test_a_run_without_its_expected_result_is_pinged_as_failed(ledger: Moved) ->
     begin(ledger, "s@1")
     settle(ledger, "s@1", as_expected=0)
     assert kinds(ledger) == ["start", "fail"]
+
+
+def test_a_failure_that_was_undone_is_told_with_its_own_reason(ledger: Moved) -> None:
+    ledger.plan([tick(1, ping="http://nowhere/x", hook=True, pause_after=1)])
+    begin(ledger, "s@1")
+    settle(ledger, "s@1", "failed", reason="no route to host")
+    run(ledger, "s@1", "rolled_back")
+    paused, fail = alerts(ledger)[1:]
+    assert fail["text"] == "failed: no route to host; rolled_back"
+    assert paused["text"].endswith("the last s@1; failed: no route to host; rolled_back")

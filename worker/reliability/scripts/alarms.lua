@@ -61,7 +61,7 @@ local function on_time(schedule)
 end
 
 -- One more failure in a row; too many pause the schedule.
-local function count_failure(id, schedule)
+local function count_failure(id, schedule, why)
   local most, failed = number(id, 'pause_after'), redis.call('HINCRBY', P .. 'failing', schedule, 1)
   if most == 0 or failed < most or NOW < hand_ends(schedule) then return end
   local words = int(failed) .. ' failures in a row, the last ' .. id
@@ -69,7 +69,7 @@ local function count_failure(id, schedule)
   redis.call('HSET', P .. 'hands', schedule, cjson.encode(hand))
   remember(schedule, { at = NOW, what = 'pause', by = 'anp', note = words, ['until'] = cjson.null })
   redis.call('HDEL', P .. 'failing', schedule)
-  alert('paused', { run = id, text = schedule .. ' is paused: ' .. words })
+  alert('paused', { run = id, text = schedule .. ' is paused: ' .. words .. '; ' .. why })
 end
 
 local FAILED = { failed = true, quarantined = true, rolled_back = true, rollback_failed = true }
@@ -87,8 +87,10 @@ local function tell_end(id, state, reason)
     ping(id, 'success', reason)
   elseif FAILED[state] and get(id, 'counted') == '' and why ~= 'succeeded' and why ~= 'cancelled' then
     set(id, 'counted', '1')
-    count_failure(id, schedule)
-    ping(id, 'fail', state .. ': ' .. reason)
+    local first = get(id, 'failed_why')              -- a rollback's own words do not say why it was needed
+    local said = first == '' and state .. ': ' .. reason or why .. ': ' .. first .. '; ' .. state
+    count_failure(id, schedule, said)
+    ping(id, 'fail', said)
   elseif state == 'expired' then
     ping(id, 'fail', state .. ': ' .. reason)
   end

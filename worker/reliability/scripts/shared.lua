@@ -148,7 +148,7 @@ local function fail(id, state, reason, meta, node)
   if state == 'quarantined' then alert('quarantined', { run = id, text = reason }) end
   if get(id, 'hook') ~= '1' or number(id, 'attempts') == 0 then return finish(id, state, reason, meta, node) end
   local keep = number(id, 'keep_long')
-  set(id, 'keep', int(keep), 'rollback_losses', 0, 'rollback_failures', 0)
+  set(id, 'keep', int(keep), 'failed_why', reason, 'rollback_losses', 0, 'rollback_failures', 0)
   enter(id, 'rolling_back', state .. ': ' .. reason, node)
   redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1)
   if meta and meta ~= '' then publish(id, meta) else publish_end(id, state, reason) end
