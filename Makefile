@@ -1,12 +1,13 @@
 # Each target does its own set-up. `make` alone prints what there is.
 PYTHON ?= python3
 ARGS ?=
+STACK ?= on
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help up test faults chaos check bench model lock secrets image stack-up stack-smoke stack-down clean
+.PHONY: help up test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +56,9 @@ stack-up: image  ## the production shape in containers, until it is healthy
 
 stack-smoke:     ## does the running stack do its work: a run through containers, Flower behind its password
 	@deploy/smoke
+
+stack-test: $(READY) ## the stack in containers, with what dies in it (skips without a Docker engine; STACK=required fails)
+	@$(BIN)/python -m pytest --stack=$(STACK) tests/stack $(ARGS)
 
 stack-down:      ## end the stack and remove its containers, volumes and networks
 	@docker compose --profile '*' down -v --remove-orphans

@@ -19,7 +19,9 @@ CONTAINER_USER = 10001
 #: Kombu's own keys; ours are `anp:*`, and the queues by name.
 BROKER_KEYS = "~default* ~imports* ~_kombu.* ~unacked* ~celery* ~*.celery.pidbox ~*.reply.celery.pidbox* ~celeryev*"
 #: No FLUSHALL, CONFIG or KEYS (all in @dangerous). INFO is for `anp check`, RESTORE for the script that makes room.
-COMMON = "-@all +@read +@write +@connection +@transaction +@pubsub +@scripting +time -@admin -@dangerous +info"
+COMMON = (
+    "-@all +@read +@write +@connection +@transaction +@pubsub +@scripting -function +time -@admin -@dangerous +info"
+)
 WORKING = f"{COMMON} +restore"
 #: Flower reads the queues and the ledger, listens to events and asks workers; it writes only kombu's own bindings.
 ASKING = "~_kombu.* ~*.reply.celery.pidbox* ~celeryev* ~unacked_mutex %R~default* %R~imports* %R~unacked* %R~anp:*"

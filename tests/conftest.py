@@ -19,6 +19,12 @@ TASKS = "tests.support.probe"
 PASSWORD = "loopback"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the tests in containers need."""
+    choices = ("off", "on", "required")
+    parser.addoption("--stack", choices=choices, default="off", help="run the tests in containers, where Docker is")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The settings of the tests; nothing is started yet."""
     for name in [name for name in os.environ if name.startswith("ANP_")]:

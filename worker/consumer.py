@@ -52,6 +52,16 @@ class LedgerConsumer(Consumer):
         except Exception as error:
             log.warning("the lost connection was left as it is: %r", error)
 
+    def cancel_active_requests(self) -> None:
+        """The grace of a shutdown is over: the bodies that still run are ended by us, which is no loss of theirs.
+
+        Celery ends the pool right after; a death that the lease thread sees before the goodbye would count as one.
+        """
+        lease = getattr(self.app, "lease", None)
+        if lease is not None:
+            lease.reconciler.ending = True
+        super().cancel_active_requests()
+
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """A message with a task that is not registered here; ours go to the ledger, others are Celery's."""
         lease = getattr(self.app, "lease", None)

@@ -74,6 +74,8 @@ class Reconciler:
         self._strays: dict[int, int] = {}
         self._fenced: set[int] = set()
         self._node = ""
+        #: The worker is being shut down: a child that goes now was ended, and its run goes back without a loss.
+        self.ending = False
 
     def tell(self, report: Report) -> None:
         """Tell of a death or of an unknown task, without waiting."""
@@ -149,6 +151,8 @@ class Reconciler:
 
     def _lose(self, run_id: str, fence: int, child: str, reason: str) -> None:
         kind: Loss = "fenced" if pool.pid_of(child) in self._fenced else "child"
+        if self.ending:
+            kind, reason = "shutdown", f"its worker was shut down: {reason}"
         state, rung = self.ledger.lose(run_id, self._node, fence, kind, reason)
         log.log(40 if state == "quarantined" else 30, "%s: %s; the run is now %s", run_id, reason, state)
         enqueue.try_ring(self.app, rung)

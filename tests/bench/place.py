@@ -11,6 +11,7 @@ from pathlib import Path
 
 from redis import Redis
 
+from tests.support.eventually import eventually
 from worker.embedded.server import LEDGER, RedisServer
 
 #: Seconds of the lease that workers get here: short, so that recovery is measured quickly.
@@ -31,6 +32,7 @@ class Place:
     def clear(self) -> None:
         """Empty Redis; the next measurement finds nothing of the last one."""
         self.redis.flushall(asynchronous=True)  # a million rows take longer to free than a command may take
+        eventually(lambda: not self.redis.info("memory")["lazyfree_pending_objects"], 60, "memory to be free")
 
     def either(self, quick: int, thorough: int) -> int:
         """A size: the first with `--quick`, the second without."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 
 from tests.support.eventually import eventually
+from tests.support.journal import Journal
 from tests.support.newer import double
-from tests.support.probe import add
+from tests.support.probe import add, probe
 from tests.support.stack import Stack
 
 
@@ -37,6 +39,21 @@ def test_a_stored_input_that_no_longer_fits_is_parked_with_its_reason(stack: Sta
     stack.ledger.store.client.hset(key, "message", json.dumps(message))
     stack.worker()
     assert "its stored input no longer fits" in stack.reaches(delayed.id, "parked").reason
+
+
+def test_a_run_that_outlives_the_grace_of_many_restarts_goes_back_without_being_quarantined(stack: Stack) -> None:
+    stack.settings["grace"] = "1"
+    worker = stack.worker()
+    result = probe.delay(str(stack.journal), [["gate", "long"]])
+    for number in range(1, 5):
+        eventually(lambda n=number: len(stack.lines("begin")) >= n, 20, f"attempt {number}")  # type: ignore[misc]
+        worker.process.send_signal(signal.SIGQUIT)
+        worker.process.wait(timeout=30)
+        row = stack.reaches(result.id, "queued")
+        assert "its worker was shut down" in row.reason
+        worker = stack.worker()
+    Journal(stack.journal).open("long")
+    assert stack.ends(result.id).state == "succeeded"
 
 
 def test_rolling_restart_takes_no_attempt_from_a_run(stack: Stack) -> None:

@@ -65,6 +65,8 @@ def end_early(task: Any, number: int, word: str, rest: list[Any]) -> None:
         raise {"ValueError": ValueError, "KeyError": KeyError}[rest[0]]("as asked")
     if word == "retry" and number == 1:
         task.retry(countdown=rest[0])
+    if word == "eat":
+        bytearray(rest[0] << 20)[:] = b"x" * (rest[0] << 20)
     if word == "die" and (not rest or number <= rest[0]):
         os.kill(os.getpid(), 9)
 

@@ -183,7 +183,7 @@ ready = function(id, ring)
   if overlap == 'skip' and holder and get(holder, 'backfill') == '1' then overlap = 'buffer_one' end
   if lock == '' or overlap == 'allow_all' or not holder or holder == id then
     if lock ~= '' and overlap ~= 'allow_all' then redis.call('HSET', P .. 'locks', lock, id) end
-    if not rolling then enter(id, 'queued', lock ~= '' and 'holds ' .. lock or 'due') end
+    if not rolling then enter(id, 'queued', lock ~= '' and overlap ~= 'allow_all' and 'holds ' .. lock or 'due') end
     return to_queue(id, ring)
   end
   if overlap == 'cancel_other' and not rolling and number(id, 'attempts') == 0 then

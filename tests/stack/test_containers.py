@@ -1,0 +1,131 @@
+"""What dies in containers: workers killed, paused, cut off and out of memory; Redis restarted; everything replaced.
+
+A schedule ticks each second all the while; the last test here counts its ticks.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+
+from tests.stack.compose import LEASE, MORE, Compose
+from tests.support.eventually import eventually
+from worker.errors import AnpError
+from worker.reliability.run import Run
+
+RUNNING = frozenset({"running"})
+
+
+def running(compose: Compose, key: str, seconds: float) -> tuple[str, Run, str]:
+    """A run that sleeps, the row once it runs, and the container that it runs in."""
+    run_id = compose.send(["sleep", seconds], ["effect", "e"], key=key)
+    run = compose.reaches(run_id, RUNNING)
+    return run_id, run, compose.container_of(run)
+
+
+def test_a_guarded_task_runs_through_containers(compose: Compose) -> None:
+    run = compose.reaches(compose.send(["effect", "e"], key="first"))
+    assert (run.state, run.attempts) == ("succeeded", 1)
+
+
+def test_a_killed_worker_container_costs_its_run_a_lease(compose: Compose) -> None:
+    run_id, _, container = running(compose, "killed", 4)
+    began = compose.ledger().now()
+    compose.docker("kill", container)
+    again = eventually(lambda: (run := compose.ledger().run(run_id)).attempts == 2 and run, LEASE + MORE, "attempt 2")
+    assert again
+    assert compose.ledger().now() - began < (LEASE + MORE) * 1000
+    ended = compose.reaches(run_id)
+    assert (ended.state, ended.attempts, ended.losses) == ("succeeded", 2, 1)
+    compose.up("worker")
+
+
+def test_a_paused_worker_container_is_refused_when_it_wakes_up(compose: Compose) -> None:
+    run_id, _, container = running(compose, "paused", 4)
+    compose.docker("pause", container)
+    ended = compose.reaches(run_id)
+    compose.docker("unpause", container)
+    assert (ended.state, ended.attempts) == ("succeeded", 2)
+    eventually(lambda: len(compose.ledger().nodes()) == 5, 30, "three workers and two beats")
+    assert compose.ledger().run(run_id).attempts == 2
+
+
+def test_a_worker_container_cut_off_its_network_loses_its_run_and_comes_back(compose: Compose) -> None:
+    run_id, _, container = running(compose, "cut", 4)
+    compose.docker("network", "disconnect", f"{compose.name}_back", container)
+    ended = compose.reaches(run_id)
+    compose.docker("network", "connect", f"{compose.name}_back", container)
+    assert (ended.state, ended.attempts) == ("succeeded", 2)
+    eventually(lambda: len(compose.ledger().nodes()) == 5, 60, "three workers and two beats")
+
+
+def test_a_run_that_eats_its_containers_memory_is_quarantined_and_the_workers_stay(compose: Compose) -> None:
+    run_id = compose.send(["eat", 600], key="eater")
+    ended = compose.reaches(run_id, timeout=90)
+    assert (ended.state, ended.losses) == ("rolled_back", 3)
+    assert any("quarantined: took its worker down too often" in step.reason for step in ended.history)
+    assert compose.reaches(compose.send(["effect", "e"], key="after-eater")).state == "succeeded"
+
+
+def test_redis_restarted_on_its_volume_keeps_what_it_answered(compose: Compose) -> None:
+    run_id, _, _ = running(compose, "restarted", 4)
+    before = {run.run_id for run in compose.ledger().runs(1000) if run.task == "probe"}
+    compose.docker("kill", *compose.containers("redis"))
+    compose.up("redis")
+    ended = compose.reaches(run_id)
+    assert ended.state == "succeeded"
+    assert before <= {run.run_id for run in compose.ledger().runs(1000) if run.task == "probe"}
+
+
+def test_the_cache_filled_to_its_limit_and_flushed_touches_no_message(compose: Compose) -> None:
+    run_id, _, _ = running(compose, "cached", 3)
+    fill = (
+        "import redis, sys; from worker.settings import settings; c = redis.Redis.from_url(settings().cache_url)\n"
+        "for n in range(400):\n"
+        "    with c.pipeline(transaction=False) as p:\n"
+        "        [p.set(f'anp:site:{n}:{i}', b'x' * 20000) for i in range(20)]\n"
+        "        p.execute()\n"
+        "info = c.info(); print(info['evicted_keys'] > 0, info['used_memory'] <= info['maxmemory'] * 1.1); c.flushdb()"
+    )
+    told = compose("exec", "-T", "worker-imports", "python", "-c", fill)
+    assert told.stdout.split() == ["True", "True"]
+    assert compose.reaches(run_id).state == "succeeded"
+
+
+def test_a_stopped_worker_gives_its_task_the_grace_and_then_the_run_goes_back(compose: Compose) -> None:
+    short, _, first = running(compose, "short", 3)
+    compose.docker("stop", "-t", "40", first)
+    ended = compose.reaches(short)
+    assert (ended.state, ended.attempts, ended.losses) == ("succeeded", 1, 0)
+    compose.up("worker")
+    long, _, second = running(compose, "long", 12)
+    compose.docker("stop", "-t", "40", second)
+    ended = compose.reaches(long)
+    assert (ended.state, ended.attempts) == ("succeeded", 2)
+    assert ended.losses == 1, "it went back, and was not waited for until its node died"
+    assert any("shut down" in step.reason for step in ended.history), [step.reason for step in ended.history]
+    compose.up("worker")
+
+
+def test_every_container_can_be_replaced_while_schedules_tick(compose: Compose) -> None:
+    for service in ("beat", "worker"):
+        compose("up", "-d", "--no-build", "--no-deps", "--force-recreate", "--wait", "--wait-timeout", "120", service)
+    eventually(lambda: len(compose.ledger().nodes()) == 5, 60, "three workers and two beats")
+
+
+def test_zz_no_tick_was_lost_or_doubled_through_all_of_it(compose: Compose) -> None:
+    def ticks() -> list[Run]:
+        found = compose.ledger().runs(1000, schedule="tick")
+        return sorted(found, key=lambda run: run.run_id)
+
+    count = len(ticks())
+    eventually(lambda: len(ticks()) > count or len(ticks()) >= 1000, 20, "ticks to go on")
+    runs = ticks()[:-3]
+    times = [run.tick for run in runs if run.tick]
+    assert [f"{a} -> {b}" for a, b in pairwise(times) if b - a != timedelta(seconds=1)] == []
+    for run in runs:
+        try:
+            ended = compose.reaches(run.run_id, timeout=30)
+        except AnpError:
+            continue  # the oldest rows make room
+        assert ended.state == "succeeded", ended
