@@ -75,6 +75,8 @@ def main() -> int:
     write("flower_redis_url", f"redis://flower:{flower}@redis:6379/0")
     write("cache_url", f"redis://anp:{cache}@cache:6379/0")
     write("database_url", f"mysql+pymysql://anp:{site}@mariadb/site?charset=utf8mb4")
+    if not (FOLDER / "alert_url").exists():
+        write("alert_url", "")
     if not (ROOT / ".env").exists():
         owner = CONTAINER_USER if os.geteuid() == 0 else os.geteuid()
         example = (ROOT / ".env.example").read_text(encoding="utf-8")

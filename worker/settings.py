@@ -189,6 +189,12 @@ def _refuse_unknown() -> None:
             raise BadSetting(f"{name} is not a setting of anp.{did_you_mean(base, known)}")
 
 
+def sources() -> dict[str, str]:
+    """By name the file of each setting that is given as a file; from the environment, not from a running stack."""
+    given = {name: os.environ.get(f"{PREFIX}{name.upper()}_FILE") for name in Settings.model_fields}
+    return {name: path for name, path in given.items() if path is not None}
+
+
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment with changes, for a child process.
 

@@ -18,6 +18,7 @@ from worker.courier import Courier
 from worker.errors import AnpError
 from worker.node import separate
 from worker.reliability.records import Ring
+from worker.reliability.store import FULL_AT
 
 log = get_logger(__name__)
 
@@ -26,8 +27,6 @@ INTERVAL = 1.0
 #: Every so many rounds: rows are pruned, and Redis' memory is looked at.
 PRUNE_EVERY = 60
 MEMORY_EVERY = 5
-#: Part of Redis' memory limit at which nothing new is planned.
-FULL_AT = 0.8
 
 
 class Upkeep:

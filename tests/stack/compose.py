@@ -62,6 +62,7 @@ class Compose:
             shutil.copy(ROOT / file, self.folder / file)
         shutil.copy(Path(__file__).with_name("compose.test.yml"), self.folder / "compose.test.yml")
         subprocess.run([sys.executable, "deploy/make_secrets.py"], cwd=self.folder, check=True, capture_output=True)
+        (self.folder / "secrets/alert_url").write_text("http://worker-imports:9/?token=tell-nobody", encoding="utf-8")
         probe = self.folder / "probe"
         shutil.copytree(ROOT / "tests/support", probe / "tests/support", ignore=shutil.ignore_patterns("__pycache__"))
         (probe / "tests/__init__.py").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import httpx
@@ -104,6 +105,15 @@ def test_what_is_wrong_is_said_once_and_it_ends(compose: Compose, part: str, set
     assert "Traceback" not in told
     assert "wrong" not in told.replace("wrong number", "")
     assert time.monotonic() - began < 60
+
+
+def test_the_production_checklist_passes_as_shipped(compose: Compose) -> None:
+    done = compose("exec", "-T", "-e", "ANP_TASKS=", "worker", "anp", "check", "--json", check=False)
+    points = json.loads(done.stdout)["points"]
+    failed = [(point["what"], point["wrong"]) for point in points if not point["ok"] and point["area"] != "pages"]
+    assert failed == []
+    assert len(points) > 30
+    assert "tell-nobody" not in done.stdout + compose("logs", "--no-color").stdout
 
 
 def test_the_containers_are_as_closed_as_they_are_declared(compose: Compose) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from worker import log
-from worker.cli import cache, health, processes, runs, schedules, status, tasks, up
+from worker.cli import cache, check, health, processes, runs, schedules, status, tasks, up
 from worker.errors import AnpError, BadUsage
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(cache.app, name="cache")
 processes.add_to(app)
 app.command("health")(health.health)
+app.command("check")(check.check)
 
 
 def _print_version(wanted: bool) -> None:

@@ -31,6 +31,8 @@ from worker.errors import LedgerFull, LedgerUnavailable
 OLDEST = (6, 2)
 #: Seconds that a command may take before its connection counts as lost.
 TIMEOUT = 5.0
+#: Part of Redis' memory limit at which nothing new is planned.
+FULL_AT = 0.8
 #: Scripts that plan rows share one more piece.
 PLANNING = frozenset({"plan", "tick", "backfill"})
 
