@@ -16,7 +16,7 @@ from worker.reliability.store import FULL_AT, OLDEST, connect
 #: Commands that the user must not have, in a form that does nothing where it has them.
 FORBIDDEN = (
     ("FLUSHALL", "NOTHING"), ("CONFIG", "GET", "maxmemory"), ("KEYS", "anp:check:nothing"), ("ACL", "LIST"),
-    ("SHUTDOWN", "NOTHING"), ("MONITOR", "NOTHING"), ("REPLICAOF", "NOTHING"),
+    ("SHUTDOWN", "NOTHING"), ("MONITOR",),
 )  # fmt: skip
 USERS = "a user with the rights of deploy/make_secrets.py"
 
