@@ -11,6 +11,7 @@ from kombu.utils.url import parse_url
 
 from worker import bootstep, enqueue
 from worker.errors import BadDeclaration, BadUsage, did_you_mean
+from worker.reliability import sentinel
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import Keeping
 from worker.reliability.store import Store, connect
@@ -205,7 +206,10 @@ def _freeze(link: Any) -> None:
 
 def place(url: str) -> tuple[Any, ...] | None:
     """Where a Redis URL points: host, port and database; None for anything else."""
-    if not url.startswith(("redis", "sentinel")):
+    if sentinel.is_sentinel(url):
+        address = sentinel.parse(url)
+        return *address.hosts, address.database
+    if not url.startswith("redis"):
         return None
     parts = parse_url(url)
     return parts["hostname"], parts["port"] or 6379, str(parts["virtual_host"] or "0").strip("/") or "0"
@@ -218,11 +222,16 @@ def configuration(known: Settings) -> dict[str, Any]:
     sockets = {
         "socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True, "health_check_interval": 25,
     }  # fmt: skip
+    url, through = known.redis_url, {}
+    if sentinel.is_sentinel(url):
+        address = sentinel.parse(url)
+        url, through = address.kombu(), {"master_name": address.service}
     return {
         **CONSUMING,
-        "broker_url": known.redis_url,
-        "result_backend": known.redis_url,
-        "broker_transport_options": {"visibility_timeout": VISIBILITY, **sockets},
+        "broker_url": url,
+        "result_backend": url,
+        "result_backend_transport_options": through,
+        "broker_transport_options": {"visibility_timeout": VISIBILITY, **sockets, **through},
         "redis_socket_timeout": 10,
         "redis_socket_connect_timeout": 5,
         "redis_socket_keepalive": True,

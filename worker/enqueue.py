@@ -23,6 +23,7 @@ from worker import doorbell
 from worker.contract import Checked
 from worker.doorbell import Doorbell, pack
 from worker.errors import BadUsage
+from worker.reliability import sentinel
 from worker.reliability.records import NewRun, Ring
 from worker.settings import settings
 
@@ -169,7 +170,9 @@ def complete(new: NewRun, message: task_message, queue: str, priority: int | Non
 
 def broker_url(app: Any) -> str:
     """The URL, as redis-py reads it, of the Redis that is this app's broker and so its ledger."""
-    return str(app.conf.broker_url or settings().redis_url)
+    url = str(app.conf.broker_url or settings().redis_url)
+    service = (app.conf.broker_transport_options or {}).get("master_name")
+    return f"{url}?service={service}" if sentinel.is_sentinel(url) and service and "?" not in url else url
 
 
 def list_key(queue: str, priority: int | None) -> str:

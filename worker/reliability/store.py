@@ -26,6 +26,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from worker.errors import LedgerFull, LedgerUnavailable
+from worker.reliability import sentinel
 
 #: The oldest Redis that the scripts run on.
 OLDEST = (6, 2)
@@ -42,7 +43,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
 
     Args:
         url: `redis://`, `rediss://`, `unix://`, `redis+socket://`, or
-            `sentinel://host:port;host:port/db?service=name`.
+            `sentinel://user:password@host:port;host:port/db?service=name`.
         timeout: seconds for connecting and for each command.
         retries: how often a command is sent again after a lost connection.
         decode: answers as text.
@@ -59,7 +60,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
         "retry": Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), retries),
         "retry_on_error": [ConnectionError, TimeoutError, ReadOnlyError],
     }
-    if url.startswith("sentinel://"):
+    if sentinel.is_sentinel(url):
         return _through_sentinel(url, options)
     if url.startswith("redis+socket://"):
         url = url.replace("redis+socket://", "unix://", 1)
@@ -67,12 +68,11 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
-    rest, _, query = url.removeprefix("sentinel://").partition("?")
-    hosts, _, database = rest.partition("/")
-    service = dict(part.partition("=")[::2] for part in query.split("&") if part).get("service", "mymaster")
-    pairs = [host.rpartition(":") for host in hosts.replace("sentinel://", "").split(";")]
-    sentinel = Sentinel([(host, int(port)) for host, _, port in pairs], socket_timeout=options["socket_timeout"])
-    return sentinel.master_for(service, db=int(database or 0), **options)
+    address = sentinel.parse(url)
+    waits = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
+    watchers = Sentinel(list(address.hosts), **waits)
+    login = {"username": address.user, "password": address.password}
+    return watchers.master_for(address.service, db=address.database, **login, **options)
 
 
 @cache
