@@ -23,6 +23,7 @@ from schedules.adoption import Adoption
 from schedules.catalog import Catalog
 from schedules.cursors import Cursors
 from schedules.files import Files
+from schedules.ping import Ping
 from schedules.plan import Planner
 from schedules.schedule import Schedule
 from worker import enqueue
@@ -43,6 +44,8 @@ CLOCKS_APART = 30.0
 CLOCK_EVERY = 5.0
 #: Seconds between two looks at the files and at what operators want.
 LOOK_EVERY = 1.0
+#: A beat whose rounds stand still for so many seconds is not alive.
+STANDS = 30.0
 
 
 class Scheduler(beat.Scheduler):
@@ -84,11 +87,14 @@ class Scheduler(beat.Scheduler):
             os._exit(1)
         self.upkeep = Upkeep(self.app)
         self.upkeep.start()
+        self.ping = Ping(self.app, self._works)
+        self.ping.start()
         log.info("beat has %d schedules", len(self.catalog))
 
     def close(self) -> None:
         """Beat ends: nothing has to be saved."""
         if hasattr(self, "upkeep"):
+            self.ping.stop()
             self.files.close()
             self.upkeep.stop()
             self.lease.stop("its beat was shut down")
@@ -210,10 +216,20 @@ class Scheduler(beat.Scheduler):
         self._unplaced = False
         self._tell()
 
+    @property
+    def _idle(self) -> str:
+        """Why this beat plans nothing; empty if it plans."""
+        return self.adoption.retired or self._clock_trouble
+
+    def _works(self) -> bool:
+        """Whether its rounds go on, and decide ticks."""
+        return not self._idle and time.monotonic() - self._looked < STANDS
+
     def _tell(self) -> None:
         """Say with the next renewal of the lease how the work goes; `anp health beat` and `anp status` read it."""
         self.lease.news = {
-            "trouble": self.adoption.retired or self.files.trouble or self._clock_trouble,
+            "trouble": self._idle or self.files.trouble,
+            "idle": self._idle,
             "round": str(int(self._estimate() * 1000)),
             "next": str(int(self.cursors.first * 1000)) if self.cursors.first is not None else "",
             "reloads": str(self.files.answered or 0),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
+from worker.app import app
 from worker.reliability.run import Run
 
 EACH_SECOND = """
@@ -86,6 +88,22 @@ def test_a_tick_meets_its_running_predecessor_and_is_skipped_with_the_holders_na
     stack.beat(schedules=slow)
     skipped = eventually(lambda: [run for run in ticks(stack) if run.state == "skipped"], 20, "a skipped tick")
     assert "overlap: slow is held by each-second@" in skipped[0].reason
+
+
+def test_beat_answers_celerys_remote_ping_while_its_rounds_go_on_and_nothing_else(stack: Stack) -> None:
+    beat = stack.beat(schedules=EACH_SECOND)
+    name = f"beat@{socket.gethostname()}"
+
+    def asked(what: str) -> dict[str, object]:
+        return getattr(app.control.inspect(destination=[name], timeout=2), what)() or {}
+
+    eventually(lambda: asked("ping") == {name: {"ok": "pong"}}, 20, "the answer")
+    assert asked("stats") == {}
+    beat.pause()
+    assert asked("ping") == {}
+    beat.resume()
+    eventually(lambda: asked("ping"), 20, "the answer again")
+    assert beat.stop() == 0
 
 
 def test_a_broken_schedule_file_stops_beat_with_one_message(stack: Stack) -> None:

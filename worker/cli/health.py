@@ -68,9 +68,12 @@ def _node(found: Ledger, kind: str) -> str:
 
 
 def _trouble(beat: Node, now: int) -> str:
-    """Why a beat does not do its work: a lease is renewed by a thread of its own, whatever its rounds do."""
-    if trouble := beat.news.get("trouble"):
-        return trouble
+    """Why a beat does not do its work: a lease is renewed by a thread of its own, whatever its rounds do.
+
+    One that goes on with its last good schedules is healthy: restarted, it would not start at all. `anp status` tells.
+    """
+    if idle := beat.news.get("idle"):
+        return idle
     stood = (now - int(beat.news.get("round") or now)) / 1000
     if stood > STANDS:
         return f"its rounds stand still since {stood:.0f} s"

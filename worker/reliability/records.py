@@ -143,6 +143,30 @@ class Keeping:
     rows: int = 1000
 
 
+def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
+    """A run as the scripts plan it (planning.lua): what stands at its default is left out."""
+    row: dict[str, Any] = {
+        "task": run.task, "message": run.message, "list": run.list, "queue": run.queue, "lock": run.lock,
+        "overlap": run.overlap, "limit": run.limit, "deadline": run.deadline, "hook": int(run.hook),
+        "linked": int(run.linked), "unguarded": int(run.unguarded), "meta_key": run.meta_key,
+        "release": run.release, "backfill": int(run.backfill), "late": run.late, "pause_after": run.pause_after,
+        "ping": run.ping, "keep_short": keeping.short, "keep_long": keeping.long, "keep_rows": keeping.rows,
+    }  # fmt: skip
+    row = {name: str(value) for name, value in row.items() if value not in ("", 0)}
+    if run.schedule:
+        row |= {"schedule": run.schedule, "tick": str(run.tick)}
+    spec: dict[str, Any] = {"id": run.run_id, "row": row, "due": run.due, "digest": run.digest}
+    if run.unique_for:
+        spec |= {"unique": f"{run.task}:{run.digest}", "unique_for": str(run.unique_for)}
+    if run.delay is not None:
+        spec["delay"] = run.delay
+    if run.ends:
+        spec |= {"ends": run.ends, "reason": run.reason}
+    if run.wire:
+        spec["wire"] = run.wire
+    return spec
+
+
 def read_planned(answer: Sequence[str]) -> Planned:
     """A plan's answer, as the script gives it."""
     run_id, what, state, reason = answer
