@@ -7,14 +7,18 @@ Limit: what Redis forgets, or what no receiver takes for a quarter of an hour, i
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - as httpcore
 import json
 import logging
 import socket
+import ssl
 import threading
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
+import httpcore  # noqa: F401 - httpx imports it at its first request: see `tls`
 import httpx
 from celery.utils.log import get_logger
 
@@ -78,6 +82,7 @@ class Courier:
 
     def __init__(self, app: Any) -> None:
         self.ledger = separate(app)
+        tls()
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._loop, args=(lane,), name=f"anp-courier-{lane}", daemon=True) for lane in LANES
@@ -95,7 +100,7 @@ class Courier:
         self._stop.set()
 
     def _loop(self, lane: Lane) -> None:
-        with httpx.Client(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": "anp"}) as client:
+        with new_client() as client:
             while not self._stop.wait(INTERVAL):
                 try:
                     self.go_round(client, lane)
@@ -140,6 +145,21 @@ class Courier:
         row = self.ledger.store.key(f"run:{item.run}")
         message = self.ledger.store.read("hget", row, "message") if item.run and item.text else None
         return replace(item, text=cleared(item.text, message or ""))
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """What a client trusts; made once, in the main thread, before a worker's pool forks.
+
+    A child that is forked while a thread imports a module waits for ever when it imports it too. So nothing is imported
+    in the courier's threads, neither for the first client nor for the first request.
+    """
+    return httpx.create_ssl_context()
+
+
+def new_client() -> httpx.Client:
+    """A client that follows no redirect: an address is told what is told it, and nobody else."""
+    return httpx.Client(timeout=TIMEOUT, follow_redirects=False, headers={"User-Agent": "anp"}, verify=tls())
 
 
 def deliver(client: httpx.Client, item: Item) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -134,3 +136,25 @@ def test_no_secret_of_a_run_is_told_outside(stack: Stack) -> None:
         told = [one.body for one in receiver.requests if one.body]
         assert "(secret) was refused" in told[0]
         assert not any("hunter2" in body for body in told)
+
+
+def test_no_thread_of_the_courier_imports_a_module() -> None:
+    """A child forked meanwhile would wait for ever at the same import: seen, as tasks that never ended."""
+    with Receiver() as receiver:
+        script = f"""
+import sys
+from worker.courier import Item, _ping, new_client, tls
+tls()
+before = set(sys.modules)
+item = Item(id="1", what="ping", kind="start", text="", at=1, attempts=1, run="r", url="{receiver.url}")
+for url in (item.url, "http://nobody.invalid/"):
+    with new_client() as client:
+        try:
+            client.send(_ping(client, Item(**{{**{{f: getattr(item, f) for f in item.__slots__}}, "url": url}})))
+        except Exception as error:
+            print(type(error).__name__)
+print(sorted(set(sys.modules) - before))
+"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert len(receiver.requests) == 1
