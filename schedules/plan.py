@@ -206,7 +206,8 @@ class Planner:
             The row to plan.
         """
         new = self._new(schedule, identity)
-        return replace(new, overlap="buffer_all", limit=1000, digest=self._checked[schedule.name].digest())
+        digest = self._checked[schedule.name].digest()
+        return replace(new, overlap="buffer_all", limit=1000, digest=digest, stands_for=schedule.name)
 
     def backfilled(self, schedule: Schedule, tick: int) -> NewRun:
         """The run of a tick of the past: after everything that is live, and without a deadline.

@@ -40,6 +40,17 @@ def test_a_success_that_did_not_meet_its_expectation_is_none(ledger: Moved) -> N
     assert kinds(ledger) == ["late"]
 
 
+def test_a_run_by_hand_ends_the_lateness_of_its_schedule(ledger: Moved) -> None:
+    decide(ledger, tick(0), after=60)
+    go(ledger, 11)
+    ledger.plan([new("task#1", stands_for="s")])
+    run(ledger, "task#1", "failed")
+    assert kinds(ledger) == ["late"]
+    ledger.plan([new("task#2", stands_for="s")])
+    run(ledger, "task#2")
+    assert (kinds(ledger), ledger.late()) == (["late", "late_over"], {})
+
+
 def test_a_tick_skipped_for_overlap_is_late_all_the_same(ledger: Moved) -> None:
     ledger.plan([new("holder", lock="l")])
     decide(ledger, tick(0, lock="l", overlap="skip"), after=60)

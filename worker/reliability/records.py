@@ -46,6 +46,8 @@ class NewRun:
     unguarded: bool = False
     #: It makes up for a tick of the past: a live tick that meets it waits instead of being skipped.
     backfill: bool = False
+    #: The schedule that an operator runs by hand with it: its success counts as one of the schedule.
+    stands_for: str = ""
     #: By when its schedule must have succeeded; 0 for no such promise.
     late: int = 0
     #: Failures in a row after which its schedule is paused; 0 for never.
@@ -150,7 +152,8 @@ def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
         "overlap": run.overlap, "limit": run.limit, "deadline": run.deadline, "hook": int(run.hook),
         "linked": int(run.linked), "unguarded": int(run.unguarded), "meta_key": run.meta_key,
         "release": run.release, "backfill": int(run.backfill), "late": run.late, "pause_after": run.pause_after,
-        "ping": run.ping, "keep_short": keeping.short, "keep_long": keeping.long, "keep_rows": keeping.rows,
+        "ping": run.ping, "stands_for": run.stands_for,
+        "keep_short": keeping.short, "keep_long": keeping.long, "keep_rows": keeping.rows,
     }  # fmt: skip
     row = {name: str(value) for name, value in row.items() if value not in ("", 0)}
     if run.schedule:

@@ -78,6 +78,9 @@ local FAILED = { failed = true, quarantined = true, rolled_back = true, rollback
 local function tell_end(id, state, reason)
   if state == 'rollback_failed' then alert('rollback_failed', { run = id, text = reason }) end
   local schedule = get(id, 'schedule')
+  if schedule == '' and state == 'succeeded' and get(id, 'stands_for') ~= '' and get(id, 'as_expected') ~= '0' then
+    on_time(get(id, 'stands_for'))                   -- an operator ran the schedule by hand
+  end
   if schedule == '' or get(id, 'backfill') == '1' then return end
   local why = get(id, 'failed_as')
   if state == 'succeeded' and get(id, 'as_expected') == '0' then
