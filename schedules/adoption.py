@@ -107,10 +107,18 @@ def changes(before: Mapping[str, str], catalog: Mapping[str, Schedule]) -> Itera
 
 
 def words(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """What has changed in one declaration, in one line."""
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    said = "; ".join(f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}" for key in keys)
+    """What has changed in one declaration, in one line; of its input only which fields, for one may be a secret."""
+    keys = differing(before, after)
+    said = "; ".join(f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}" for key in keys if key != "input")
+    if "input" in keys:
+        fields = differing(before.get("input", {}), after.get("input", {}))
+        said = "; ".join([*([said] if said else []), f"input: {', '.join(fields)}"])
     return said if len(said) <= WORDS else said[: WORDS - 1] + "…"
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The keys that two mappings do not agree on."""
+    return [key for key in {**before, **after} if before.get(key) != after.get(key)]
 
 
 def _shown(value: object) -> str:

@@ -88,6 +88,22 @@ def test_diff_tells_what_the_files_would_change(stack: Stack) -> None:
     assert [line[:1] for line in told.stdout.splitlines()] == ["+", "-", "~", " "]
 
 
+def test_no_command_tells_a_secret_of_a_schedules_input(stack: Stack) -> None:
+    secretive = (
+        '[[schedule]]\nname = "s"\ntask = "probe.secretive"\ncron = "0 0 1 1 *"\n'
+        'input = { password = "tell-nobody", user = "ada" }\n'
+    )
+    beat = stack.beat(schedules=secretive)
+    eventually(stack.ledger.cursors, 20, "the cursor")
+    (stack.folder / "schedules.toml").write_text(secretive.replace("tell-nobody", "tell-nobody-either"))
+    told = stack.anp("schedules", "diff").stdout + stack.anp("schedules", "diff", "--json").stdout
+    eventually(lambda: "read anew" in beat.said(), 20, "the edit to be live")
+    eventually(lambda: "input: password" in stack.anp("schedules", "show", "s").stdout, 20, "its history")
+    told += stack.anp("schedules", "show", "s").stdout + stack.anp("schedules", "list", "--json").stdout
+    assert "(secret)" in told
+    assert "tell-nobody" not in told
+
+
 def test_show_says_why_there_is_no_decision(stack: Stack) -> None:
     yearly = EACH_SECOND.replace('every = "1s"', 'cron = "0 0 1 1 *"')
     stack.beat(schedules=yearly)

@@ -11,6 +11,7 @@ from schedules import occurrences
 from schedules.schedule import Schedule
 from worker import duration
 from worker.errors import UnknownName, did_you_mean
+from worker.reliability.run import HIDDEN
 from worker.settings import settings
 
 #: Whole seconds, shown as they are written.
@@ -74,4 +75,14 @@ def described(one: Schedule) -> dict[str, Any]:
         name: duration.text(value) if name in DURATIONS and value is not None else value
         for name, value in values.items()
     }
+    secrets = secrets_in(one)
+    shown["input"] = {name: HIDDEN if name in secrets else value for name, value in values["input"].items()}
     return {"name": one.name, "task": one.task, "when": one.when, **shown}
+
+
+def secrets_in(one: Schedule) -> tuple[str, ...]:
+    """The fields of a schedule's input that are typed as secrets."""
+    from worker.app import app
+    from worker.enqueue import secrets_of
+
+    return secrets_of(app.tasks.get(one.task))

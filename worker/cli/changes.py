@@ -8,18 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from schedules.adoption import declaration
+from schedules.adoption import declaration, differing
 from schedules.schedule import Schedule
 from worker import duration
 from worker.cli import printing
-from worker.cli.catalog import DURATIONS, catalog, ticks_of
+from worker.cli.catalog import DURATIONS, catalog, secrets_in, ticks_of
 from worker.cli.printing import AsJson
 from worker.cli.reach import ledger
 from worker.errors import AnpError
 from worker.reliability.generation import Live
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import Node
-from worker.reliability.run import iso
+from worker.reliability.run import HIDDEN, iso
 
 #: Seconds that beats may take to read their files again.
 PATIENCE = 20.0
@@ -41,11 +41,12 @@ def diff(
         stray = sorted(found.cursors().keys() - live.keys() - known.keys())
         now = found.now() // 1000
     files = {name: json_module.loads(declaration(one)) for name, one in known.items()}
+    hidden = {name: secrets_in(one) for name, one in known.items()}
     document: dict[str, Any] = {
         "added": [_entry(known[name], now) for name in files if name not in live],
         "removed": [{"name": name, "task": live[name].get("task")} for name in sorted(live.keys() - files.keys())],
         "changed": [
-            {**_entry(known[name], now), "changes": _changes(live[name], files[name])}
+            {**_entry(known[name], now), "changes": _changes(live[name], files[name], hidden[name])}
             for name in files
             if name in live and files[name] != live[name]
         ],
@@ -105,9 +106,13 @@ def _entry(one: Schedule, now: int) -> dict[str, Any]:
     }
 
 
-def _changes(live: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
-    keys = [key for key in {**live, **files} if live.get(key) != files.get(key)]
-    return {key: {"live": live.get(key), "files": files.get(key)} for key in keys}
+def _changes(live: dict[str, Any], files: dict[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:
+    def shown(declared: dict[str, Any], key: str) -> Any:
+        if key != "input" or key not in declared:
+            return declared.get(key)
+        return {name: HIDDEN if name in secrets else value for name, value in declared["input"].items()}
+
+    return {key: {"live": shown(live, key), "files": shown(files, key)} for key in differing(live, files)}
 
 
 def _show(document: dict[str, Any], count: int) -> None:
