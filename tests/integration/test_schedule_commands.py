@@ -35,6 +35,7 @@ def time_of(run: Run) -> str:
     return run.run_id.partition("@")[2]
 
 
+@pytest.mark.timeout(300)  # a dozen commands, each a process of its own
 def test_a_pause_is_kept_over_a_restart_and_the_backfill_makes_up_for_it(stack: Stack) -> None:
     stack.worker()
     beat = stack.beat(schedules=EACH_SECOND)
