@@ -12,6 +12,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 
 from worker.doorbell import STAMP
 from worker.reconcile import Report
+from worker.unacked import keep_doorbells_out
 
 log = get_logger(__name__)
 
@@ -41,6 +42,12 @@ class LedgerConsumer(Consumer):
         celerys: Any = self
         celerys.connection_errors = (*celerys.connection_errors, ReadOnlyError)
         celerys.loop = lost_when_unblocked(celerys.loop)
+
+    def connection_for_read(self, heartbeat: float | None = None) -> Any:
+        """The connection that messages come through; kombu keeps no record of our doorbells on it."""
+        connection = super().connection_for_read(heartbeat)
+        keep_doorbells_out(connection)
+        return connection
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Clears the lost connection away; what goes wrong with that is no reason to end the worker, as Celery would.

@@ -18,6 +18,8 @@ from worker.security import INPUT_LIMIT
 
 #: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
 STAMP = "anp_rung"
+#: The header of a message whose task is not guarded: nothing but the broker brings it back.
+PLAIN = "anp_plain"
 #: Properties of a message that its row keeps.
 KEPT = ("correlation_id", "reply_to")
 

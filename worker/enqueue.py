@@ -156,7 +156,7 @@ def complete(new: NewRun, message: task_message, queue: str, priority: int | Non
     """A row with the message that Celery built for it; with `sends`, the script that plans it also sends it."""
     embed = message.body[2]
     if new.unguarded:
-        message.headers["anp_plain"] = True
+        message.headers[doorbell.PLAIN] = True
     kept, wire = pack(message, queue, priority)
     return replace(
         new,
@@ -264,7 +264,7 @@ def ring(app: Celery, rung: Ring, producer: Any = None) -> int:
     app.amqp.send_task_message  # noqa: B018 - a cached property: makes the sender
     with app.producer_or_acquire(producer) as sender, sender.batch(500):
         out = [run_id for run_id, text in rung.messages if _ring_one(app, sender, run_id, text, rung.stamp)]
-    plain = [run_id for run_id, text in rung.messages if '"anp_plain": true' in text and run_id in out]
+    plain = [run_id for run_id, text in rung.messages if f'"{doorbell.PLAIN}": true' in text and run_id in out]
     if plain:
         app.ledger.sent(plain)
     return len(out)
