@@ -18,7 +18,7 @@ FOLDER = ROOT / (sys.argv[1] if len(sys.argv) > 1 else "secrets")
 #: The user of the image when root makes the secrets: never root itself.
 CONTAINER_USER = 10001
 #: Kombu's own keys; ours are `anp:*`, and the queues by name.
-BROKER_KEYS = "~default* ~imports* ~_kombu.* ~unacked* ~celery* ~*.celery.pidbox ~*.reply.celery.pidbox* ~celeryev*"
+BROKER_KEYS = "~default* ~imports* ~_kombu.* ~unacked* ~celery* ~*.celery.pidbox* ~*.reply.celery.pidbox* ~celeryev*"
 #: No FLUSHALL, CONFIG or KEYS (all in @dangerous). INFO is for `anp check`, RESTORE for the script that makes room.
 COMMON = (
     "-@all +@read +@write +@connection +@transaction +@pubsub +@scripting -function +time -@admin -@dangerous +info"

@@ -59,6 +59,7 @@ class Compose:
     name: str = field(default_factory=lambda: f"anptest{uuid4().hex[:8]}")
     #: Every volume that one of its containers has had, also those without a name of ours.
     volumes: set[str] = field(default_factory=set)
+    _ledger: Ledger | None = None
 
     def __post_init__(self) -> None:
         (self.folder / "deploy").mkdir(parents=True)
@@ -120,6 +121,7 @@ class Compose:
 
     def up(self, *services: str) -> None:
         """Start what does not run, until it is healthy."""
+        self._ledger = None  # another container may have another address
         self("up", "-d", "--no-build", "--wait", "--wait-timeout", "120", *services)
         self._remember_volumes()
 
@@ -171,8 +173,10 @@ class Compose:
 
     def ledger(self) -> Ledger:
         """The ledger, over the network behind, which this host can reach."""
-        url = self.secret("redis_url").replace("@redis:", f"@{self.address('redis')}:")
-        return Ledger(Store(connect(url), "anp"), lease=int(LEASE * 1000))
+        if self._ledger is None:
+            url = self.secret("redis_url").replace("@redis:", f"@{self.address('redis')}:")
+            self._ledger = Ledger(Store(connect(url), "anp"), lease=int(LEASE * 1000))
+        return self._ledger
 
     def send(self, *script: list[Any], key: str) -> str:
         """Enqueue a probe from within a worker's container; its run id."""

@@ -108,6 +108,17 @@ def test_what_is_wrong_is_said_once_and_it_ends(compose: Compose, part: str, set
     assert time.monotonic() - began < 60
 
 
+def test_workers_and_beats_answer_remote_pings_and_nobody_is_refused_what_it_needs(compose: Compose) -> None:
+    ping = "from worker.app import app; print(*(name for answer in app.control.ping(timeout=8) for name in answer))"
+
+    def answered() -> bool:
+        names = compose("exec", "-T", "worker-imports", "python", "-c", ping).stdout.split()
+        return sorted(name.partition("@")[0] for name in names) == ["beat", "beat", "celery", "celery", "celery"]
+
+    eventually(answered, 60, "two beats and three workers to answer")
+    assert "NoPermission" not in compose("logs", "--no-color").stdout
+
+
 def test_a_worker_that_cannot_start_is_restarted_with_growing_pauses_and_says_why(compose: Compose) -> None:
     container = compose.docker(
         "run", "-d", "--restart", "unless-stopped", "--read-only", "--tmpfs", "/tmp",

@@ -21,19 +21,33 @@ from pytest_celery import (
 )
 from pytest_docker_tools import container, fxtr
 
-from tests.stack.compose import IMAGE, Compose
+from tests.stack.compose import IMAGE
 from tests.support.eventually import eventually
 from worker.errors import UnknownName
 from worker.reliability.ledger import Ledger
 from worker.reliability.store import Store, connect
 
 REDIS = "redis:8"
+#: It builds the image, and sees to it that nothing is left.
+pytestmark = pytest.mark.usefixtures("compose")
+
+
+default_redis_broker = container(
+    image=REDIS,
+    command=fxtr("default_redis_broker_command"),
+    network="{default_pytest_celery_network.name}",
+    ports={"6379/tcp": None},
+    tmpfs={"/data": "mode=1777"},  # a volume that the image declares would be left behind
+    wrapper_class=RedisContainer,
+    timeout=60,
+)
 
 
 @pytest.fixture
-def default_redis_broker_image() -> str:
-    """The Redis that the stack has, too."""
-    return REDIS
+def url(default_redis_broker: RedisContainer) -> str:
+    """The Redis as seen from here, also where here is a container."""
+    host, port = default_redis_broker.get_addr("6379/tcp")
+    return f"redis://{host}:{port}/0"
 
 
 @pytest.fixture
@@ -69,22 +83,21 @@ default_worker_container = container(
 
 
 @pytest.fixture
-def ledger(default_redis_broker: RedisContainer) -> Ledger:
+def ledger(url: str) -> Ledger:
     """The worker's ledger, as seen from here."""
-    return Ledger(Store(connect(default_redis_broker.host_url), "anp"), lease=3000)
+    return Ledger(Store(connect(url), "anp"), lease=3000)
 
 
 @pytest.fixture
-def producer(default_redis_broker: RedisContainer) -> Celery:
+def producer(url: str) -> Celery:
     """A plain Celery app that knows nothing of anp."""
-    url = default_redis_broker.host_url
     app = Celery("producer", broker=url, backend=url, set_as_current=False)
     app.conf.task_default_queue = "default"
     return app
 
 
 def test_a_plain_producers_task_is_guarded_in_our_image(
-    compose: Compose, celery_setup: CeleryTestSetup, producer: Celery, ledger: Ledger
+    celery_setup: CeleryTestSetup, producer: Celery, ledger: Ledger
 ) -> None:
     result = producer.send_task("maintenance.heartbeat")
     assert result.get(timeout=30)["workers"] == 1
@@ -93,7 +106,7 @@ def test_a_plain_producers_task_is_guarded_in_our_image(
 
 
 def test_killing_its_container_and_starting_it_again_loses_no_message(
-    compose: Compose, celery_setup: CeleryTestSetup, producer: Celery, ledger: Ledger
+    celery_setup: CeleryTestSetup, producer: Celery, ledger: Ledger
 ) -> None:
     worker = celery_setup.worker
     worker.kill()
