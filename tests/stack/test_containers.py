@@ -95,7 +95,7 @@ def test_a_stopped_worker_gives_its_task_the_grace_and_then_the_run_goes_back(co
     ended = compose.reaches(short)
     assert (ended.state, ended.attempts, ended.losses) == ("succeeded", 1, 0)
     compose.up("worker")
-    long, _, second = running(compose, "long", 12)
+    long, _, second = running(compose, "long", 9)
     compose.docker("stop", "-t", "40", second)
     ended = compose.reaches(long)
     assert (ended.state, ended.attempts) == ("succeeded", 2)

@@ -55,7 +55,8 @@ def test_the_workers_publish_warm_and_build_the_sitemap_of_the_demo_site(compose
     posts = [post for part in parts for post in re.findall(r"<loc>http://demo:8000(/[^<]+)</loc>", site.get(part).text)]
     assert len(posts) > 2000, "the sitemap names every post, also the ones published since the start"
     assert site.get(posts[-1]).status_code == 200
-    assert site.get("/").headers["X-Cache"] == "HIT"
+    # Each publish clears the front page, so it may be rendered anew once.
+    eventually(lambda: site.get("/").headers["X-Cache"] == "HIT", 20, "a kept page")
 
 
 def test_the_sites_schedules_are_live_while_it_is_served(compose: Compose, site: httpx.Client) -> None:
@@ -153,7 +154,7 @@ def test_nothing_behind_is_reached_from_outside(compose: Compose, prometheus: ht
     knock = (
         "import socket, sys\n"
         f"for place in {places}:\n"
-        "    try: socket.create_connection(place, 2); print('open', place)\n"
+        "    try: socket.create_connection(place, 1); print('open', place)\n"
         "    except OSError: pass\n"
     )
     tried = ("run", "--rm", "--entrypoint", "python", "--network")
