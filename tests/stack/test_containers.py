@@ -21,7 +21,9 @@ def running(compose: Compose, key: str, seconds: float) -> tuple[str, Run, str]:
 
 
 def test_a_guarded_task_runs_through_containers(compose: Compose) -> None:
-    run = compose.reaches(compose.send(["effect", "e"], key="first"))
+    fields = ("path=/var/lib/anp/journal", 'script=[["effect", "e"]]', "lock=first")
+    compose("exec", "-T", "worker", "anp", "tasks", "run", "probe", *fields, "--key", "first")
+    run = compose.reaches("probe#first")
     assert (run.state, run.attempts) == ("succeeded", 1)
 
 
