@@ -97,7 +97,7 @@ class Compose:
 
     # -- commands ---------------------------------------------------------------------------------
 
-    def __call__(self, *arguments: str, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, check: bool = True, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """`docker compose …` in this project."""
         return self._run(["docker", "compose", *arguments], check=check, timeout=timeout)
 
@@ -124,7 +124,7 @@ class Compose:
     def up(self, *services: str) -> None:
         """Start what does not run, until it is healthy."""
         self._ledger = None  # another container may have another address
-        self("up", "-d", "--no-build", "--wait", "--wait-timeout", "120", *services)
+        self("up", "-d", "--no-build", "--wait", "--wait-timeout", "180", *services)
         self._remember_volumes()
 
     def down(self) -> None:
@@ -206,7 +206,7 @@ class Compose:
             return sorted(self.ledger().runs(1000, schedule="tick"), key=lambda run: run.run_id)
 
         newest = ticks()[-1].run_id
-        eventually(lambda: ticks()[-1].run_id > newest, 20, "ticks to go on")
+        eventually(lambda: ticks()[-1].run_id > newest, 60, "ticks to go on")
         runs = ticks()[:-3]
         times = [run.tick for run in runs if run.tick]
         assert [f"{a} -> {b}" for a, b in pairwise(times) if b - a != timedelta(seconds=1)] == []

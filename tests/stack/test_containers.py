@@ -28,7 +28,7 @@ def test_a_guarded_task_runs_through_containers(compose: Compose) -> None:
 
 
 def test_a_killed_worker_container_costs_its_run_a_lease(compose: Compose) -> None:
-    run_id, _, container = running(compose, "killed", 4)
+    run_id, _, container = running(compose, "killed", 6)
     began = compose.ledger().now()
     compose.docker("kill", container)
     again = eventually(lambda: (run := compose.ledger().run(run_id)).attempts == 2 and run, LEASE + MORE, "attempt 2")
@@ -40,7 +40,7 @@ def test_a_killed_worker_container_costs_its_run_a_lease(compose: Compose) -> No
 
 
 def test_a_paused_worker_container_is_refused_when_it_wakes_up(compose: Compose) -> None:
-    run_id, _, container = running(compose, "paused", 4)
+    run_id, _, container = running(compose, "paused", 8)
     compose.docker("pause", container)
     ended = compose.reaches(run_id)
     compose.docker("unpause", container)
@@ -50,7 +50,7 @@ def test_a_paused_worker_container_is_refused_when_it_wakes_up(compose: Compose)
 
 
 def test_a_worker_container_cut_off_its_network_loses_its_run_and_comes_back(compose: Compose) -> None:
-    run_id, _, container = running(compose, "cut", 4)
+    run_id, _, container = running(compose, "cut", 8)
     compose.docker("network", "disconnect", f"{compose.name}_back", container)
     ended = compose.reaches(run_id)
     compose.docker("network", "connect", f"{compose.name}_back", container)
@@ -67,7 +67,7 @@ def test_a_run_that_eats_its_containers_memory_is_quarantined_and_the_workers_st
 
 
 def test_redis_restarted_on_its_volume_keeps_what_it_answered(compose: Compose) -> None:
-    run_id, _, _ = running(compose, "restarted", 4)
+    run_id, _, _ = running(compose, "restarted", 8)
     before = {run.run_id for run in compose.ledger().runs(1000) if run.task == "probe"}
     compose.docker("kill", *compose.containers("redis"))
     compose.up("--force-recreate", "redis")  # another container on the same volume
@@ -108,7 +108,7 @@ def test_a_stopped_worker_gives_its_task_the_grace_and_then_the_run_goes_back(co
 
 def test_every_container_can_be_replaced_while_schedules_tick(compose: Compose) -> None:
     for service in ("beat", "worker"):
-        compose("up", "-d", "--no-build", "--no-deps", "--force-recreate", "--wait", "--wait-timeout", "120", service)
+        compose("up", "-d", "--no-build", "--no-deps", "--force-recreate", "--wait", "--wait-timeout", "180", service)
     eventually(lambda: len(compose.ledger().nodes()) == 5, 60, "three workers and two beats")
 
 
