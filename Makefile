@@ -49,7 +49,7 @@ secrets:         ## random passwords for the stack in secrets/, and .env (what i
 	@$(PYTHON) deploy/make_secrets.py
 
 image: secrets   ## build the images of the stack
-	@ANP_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) docker compose build -q worker redis
+	@ANP_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) docker compose --profile demo build -q worker redis mariadb
 
 stack-up: image  ## the production shape in containers, until it is healthy
 	@docker compose up -d --wait --wait-timeout 180

@@ -1,6 +1,7 @@
 """Make the secrets of the stack: random, one file each, readable by their owner only. What is there stays.
 
-`python3 deploy/make_secrets.py` writes `secrets/` and, where there is none, `.env`. Needs only Python.
+`python3 deploy/make_secrets.py [FOLDER]` writes `secrets/`, or the folder of another environment (ANP_SECRETS), and
+`.env` where there is none. Needs only Python.
 Root gives the files to the user that the containers run as; everybody else runs the containers as themselves.
 """
 
@@ -13,11 +14,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "secrets"
+FOLDER = ROOT / (sys.argv[1] if len(sys.argv) > 1 else "secrets")
 #: The user of the image when root makes the secrets: never root itself.
 CONTAINER_USER = 10001
 #: Kombu's own keys; ours are `anp:*`, and the queues by name.
-BROKER_KEYS = "~default* ~imports* ~_kombu.* ~unacked* ~celery* ~*.celery.pidbox ~*.reply.celery.pidbox* ~celeryev*"
+BROKER_KEYS = "~default* ~imports* ~_kombu.* ~unacked* ~celery* ~*.celery.pidbox* ~*.reply.celery.pidbox* ~celeryev*"
 #: No FLUSHALL, CONFIG or KEYS (all in @dangerous). INFO is for `anp check`, RESTORE for the script that makes room.
 COMMON = (
     "-@all +@read +@write +@connection +@transaction +@pubsub +@scripting -function +time -@admin -@dangerous +info"
@@ -54,12 +55,13 @@ def user(name: str, secret: str, rights: str) -> str:
 def main() -> int:
     """Make what is missing, and derive the rest anew."""
     os.umask(0o077)
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(exist_ok=True, parents=True)
     # The folder may be entered, so that the engine can mount single files for another user.
     FOLDER.chmod(0o711)
     worker, flower, cache = password("ledger_password"), password("flower_redis_password"), password("cache_password")
     site = password("database_password")
     password("flower_password")
+    password("grafana_password")
     # Nobody can log in as it, but Redis replays its append-only file as this user: without rights, transactions are
     # dropped and rows are lost.
     off = "user default off resetpass ~* &* +@all\n"
@@ -81,7 +83,7 @@ def main() -> int:
         owner = CONTAINER_USER if os.geteuid() == 0 else os.geteuid()
         example = (ROOT / ".env.example").read_text(encoding="utf-8")
         (ROOT / ".env").write_text(example.replace("ANP_UID=10001", f"ANP_UID={owner}"), encoding="utf-8")
-    sys.stdout.write("secrets/ and .env are there; neither belongs into git\n")
+    sys.stdout.write(f"{FOLDER}/ and .env are there; neither belongs into git\n")
     return 0
 
 

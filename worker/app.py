@@ -9,14 +9,13 @@ from celery import Celery, Task
 from celery.app import backends
 from kombu.utils.url import parse_url
 
-from worker import bootstep, enqueue
+from worker import bootstep, enqueue, security
 from worker.errors import BadDeclaration, BadUsage, did_you_mean
 from worker.reliability import sentinel
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import Keeping
 from worker.reliability.store import Store, connect
 from worker.results import with_ledger
-from worker.security import CONTENT
 from worker.settings import Settings, settings
 from worker.task import ReliableTask
 
@@ -222,14 +221,19 @@ def configuration(known: Settings) -> dict[str, Any]:
     sockets = {
         "socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True, "health_check_interval": 25,
     }  # fmt: skip
-    url, through = known.redis_url, {}
+    url, through = known.redis_url, dict[str, Any]()
+    encrypted = security.tls(url, known) or None
     if sentinel.is_sentinel(url):
         address = sentinel.parse(url)
         url, through = address.kombu(), {"master_name": address.service}
+        if login := security.sentinel_login(known):
+            through["sentinel_kwargs"] = login
     return {
         **CONSUMING,
         "broker_url": url,
         "result_backend": url,
+        "broker_use_ssl": encrypted,
+        "redis_backend_use_ssl": encrypted,
         "result_backend_transport_options": through,
         "broker_transport_options": {"visibility_timeout": VISIBILITY, **sockets, **through},
         "redis_socket_timeout": 10,
@@ -237,8 +241,8 @@ def configuration(known: Settings) -> dict[str, Any]:
         "redis_socket_keepalive": True,
         "redis_backend_health_check_interval": 25,
         "result_expires": int(known.keep_failed_days * 86400),
-        "accept_content": list(CONTENT),
-        "result_accept_content": list(CONTENT),
+        "accept_content": list(security.CONTENT),
+        "result_accept_content": list(security.CONTENT),
         "task_serializer": "json",
         "result_serializer": "json",
         "task_default_queue": "default",

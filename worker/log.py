@@ -1,13 +1,13 @@
 """Logs: UTC, one line a record, with the run id where there is one; JSON in production.
 
-Passwords inside URLs are masked in every line, whoever wrote it.
+Every line, whoever wrote it, is cleared of secrets: logins and tokens in addresses, and the values of the secret input
+of the run that wrote it. Limit: as worker/redaction.py says; one that is written in pieces passes.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 from celery import signals
 from celery._state import get_current_task
 
+from worker.redaction import cleared, secrets_of
 from worker.settings import Settings, settings
 
-SECRET_IN_URL = re.compile(r"(?<=://)[^/\s@]*@")
 #: Chatty at INFO, and nothing in it that the ledger does not know better.
 QUIET = ("httpx", "httpcore", "tornado.access", "celery.app.trace", "celery.worker.strategy")
 
@@ -42,7 +42,7 @@ class ReadableFormatter(logging.Formatter):
         return f"{line} [{run_id}]" if run_id else line
 
     def format(self, record: logging.LogRecord) -> str:
-        return SECRET_IN_URL.sub("***@", super().format(record))
+        return _clear(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -58,13 +58,27 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "process": record.process,
-            "message": record.getMessage(),
+            "message": _clear(record.getMessage()),
             "run_id": getattr(record, "run_id", None),
         }
         if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
-        entry.update({name: value for name, value in vars(record).items() if name not in self._standard})
-        return SECRET_IN_URL.sub("***@", json.dumps(entry, default=str, ensure_ascii=False))
+            entry["error"] = _clear(self.formatException(record.exc_info))
+        further = {name: value for name, value in vars(record).items() if name not in self._standard}
+        entry.update(_plain(further))
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def _clear(text: str) -> str:
+    return cleared(text, values=secrets_of(get_current_task()))
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, cleared piece by piece: a secret may be a word of JSON itself."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float) else _clear(str(value))
 
 
 def setup(chosen: Settings | None = None) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import Any
+
+from worker.settings import Settings, settings
+
 #: What a worker accepts and what is sent: nothing that can run code when it is read.
 CONTENT = ("json",)
 #: Bytes of one message with its input.
@@ -24,3 +29,37 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+
+#: The oldest TLS that is spoken with a Redis.
+TLS_FLOOR = ssl.TLSVersion.TLSv1_2
+
+
+def tls(url: str, known: Settings | None = None) -> dict[str, Any]:
+    """How a Redis is known to be ours, and we to it; for every connection: broker, results, ledger, cache.
+
+    Its certificate must be signed by ANP_TLS_CA (else by one that the system trusts) and name the host of the URL.
+    Limit: not for sentinels, which are asked in plain text.
+
+    Args:
+        url: of the Redis; only `rediss://` is encrypted.
+        known: the settings to follow; None reads this process's.
+
+    Returns:
+        Options of redis-py's connection, which kombu and Celery hand on; empty for a URL that is not encrypted.
+    """
+    if not url.startswith("rediss://"):
+        return {}
+    known = known or settings()
+    own = {"ssl_ca_certs": known.tls_ca, "ssl_certfile": known.tls_cert, "ssl_keyfile": known.tls_key}
+    return {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        "ssl_check_hostname": True,
+        "ssl_min_version": TLS_FLOOR,
+        **{name: str(path) for name, path in own.items() if path is not None},
+    }
+
+
+def sentinel_login(known: Settings | None = None) -> dict[str, Any]:
+    """What sentinels are told where they want a password of their own; empty where they do not."""
+    password = (known or settings()).sentinel_password.get_secret_value()
+    return {"password": password} if password else {}

@@ -11,9 +11,9 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -76,6 +76,13 @@ class Settings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"
     #: The site's object cache, on a Redis of its own.
     cache_url: str = "redis://127.0.0.1:6380/0"
+    #: Password that the sentinels themselves want; the one in the URL is Redis' own.
+    sentinel_password: SecretStr = SecretStr("")
+    #: For `rediss://`: path of the certificates that sign Redis' own; empty: what the system trusts.
+    tls_ca: Path | None = None
+    #: For `rediss://`: paths of our own certificate and its key, where Redis wants one.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     #: The site's database, as SQLAlchemy writes it.
     database_url: str = "sqlite:///.anp/site.sqlite3"
     #: Where the site answers.
@@ -123,6 +130,24 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("tls_ca", "tls_cert", "tls_key", "commands", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("tls_ca", "tls_cert", "tls_key")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError("a file that this user can read")
+        return value
+
+    @model_validator(mode="after")
+    def _key_with_certificate(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("ANP_TLS_CERT and ANP_TLS_KEY go together")
+        return self
 
     @field_validator("redis_url")
     @classmethod
@@ -173,12 +198,18 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # it is about several of them, and says which
+            raise BadSetting("Settings do not fit together", expected=_said(first)) from None
         name = PREFIX + str(first["loc"][0]).upper()
         raise BadSetting(
             f"{name} cannot be used",
-            expected=str(first["msg"]).removeprefix("Value error, "),
+            expected=_said(first),
             given=repr(first["input"]) if "password" not in name.lower() else "a value that is not shown",
         ) from None
+
+
+def _said(error: Any) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _refuse_unknown() -> None:

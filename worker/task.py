@@ -22,6 +22,7 @@ from worker import doorbell, enqueue, node, pool
 from worker.contract import Checked
 from worker.declaration import DeclaredTask
 from worker.errors import AnpError, BadInput, LedgerUnavailable, LimitExceeded, LostOwnership, Refused
+from worker.redaction import cleared, hide, secrets_of
 from worker.reliability.attempt import Attempt
 from worker.reliability.records import Begun, Outcome, Ring
 from worker.reliability.retry import Again, decide
@@ -114,7 +115,10 @@ class ReliableTask(DeclaredTask):
             return self.contract.check(args, kwargs)
         except BadInput as error:
             self._settle(
-                attempt, "parked", reason=f"its stored input no longer fits: {error}"[:500], error=described(error)
+                attempt,
+                "parked",
+                reason=f"its stored input no longer fits: {error}"[:500],
+                error=self._described(error),
             )
             raise Ignore(str(error)) from None
 
@@ -141,18 +145,20 @@ class ReliableTask(DeclaredTask):
         )
 
     def _settle_failure(self, attempt: Attempt, error: Exception) -> NoReturn:
+        hide(error, secrets_of(self))
         again = decide(self.retries, error, attempt.failures)
         if isinstance(again, Again):
             self._settle_again(attempt, error, again.delay, again.reason)
             raise Retry(again.reason, error, when=again.delay) from error
         self._settle(
-            attempt, "failed", reason=f"{again.reason}: {error}"[:500], error=described(error), as_expected=0,
+            attempt, "failed", reason=f"{again.reason}: {error}"[:500], error=self._described(error), as_expected=0,
             meta=self._meta(error, "FAILURE", error),
         )  # fmt: skip
         raise error
 
     def _settle_retry(self, attempt: Attempt, retry: Retry) -> NoReturn:
         error = retry.exc or retry
+        hide(error, secrets_of(self))
         self._settle_again(
             attempt, error, getattr(retry, "delay", 0.0), f"retry asked for: {retry.message or retry.excs or ''}",
             message=getattr(retry, "changed", None),
@@ -164,7 +170,7 @@ class ReliableTask(DeclaredTask):
     ) -> None:
         data = {"message": message} if message else {}
         self._settle(
-            attempt, "retry", reason=reason[:500], error=described(error), delay=int(max(0.0, delay) * 1000),
+            attempt, "retry", reason=reason[:500], error=self._described(error), delay=int(max(0.0, delay) * 1000),
             meta=self._meta(error, "RETRY", error), **data,
         )  # fmt: skip
 
@@ -173,14 +179,17 @@ class ReliableTask(DeclaredTask):
             self._settle(attempt, "requeue", reason=f"rejected and put back: {reject.reason or ''}")
             raise Ignore("put back") from None
         failure = reject.reason if isinstance(reject.reason, Exception) else AnpError(f"Rejected: {reject.reason}")
+        hide(failure, secrets_of(self))
         self._settle(
-            attempt, "failed", reason=f"rejected: {reject.reason}"[:500], error=described(failure), as_expected=0,
+            attempt, "failed", reason=f"rejected: {reject.reason}"[:500], error=self._described(failure), as_expected=0,
             meta=self._meta(failure, "FAILURE", failure),
         )  # fmt: skip
         raise reject
 
     def _settle(self, attempt: Attempt, outcome: Outcome, **data: Any) -> str:
         kept = {name: value for name, value in data.items() if value not in (None, "")}
+        if "reason" in kept:
+            kept["reason"] = cleared(kept["reason"], values=secrets_of(self))
         try:
             state, rung = self._ask_to_settle(attempt, outcome, kept)
         except LostOwnership as lost:
@@ -231,6 +240,7 @@ class ReliableTask(DeclaredTask):
         return (lambda *a, **k: hook(self, *a, **k)) if hook else self.rollback
 
     def _rollback_failed(self, attempt: Attempt, undo: UndoLog, error: Exception) -> NoReturn:
+        hide(error, secrets_of(self))
         log.exception("the rollback of %s failed", attempt.run_id)
         try:
             undo.failed(error)
@@ -248,12 +258,20 @@ class ReliableTask(DeclaredTask):
             self._settle(attempt, "rollback_failed", reason=f"{again.reason}: {error}"[:500])
         raise Ignore("the rollback failed")
 
+    def _described(self, error: BaseException) -> str:
+        """An error as the ledger keeps it."""
+        values = secrets_of(self)
+        return json.dumps({
+            "type": type(error).__name__, "message": cleared(str(error)[:ERROR_LIMIT], values=values),
+            "traceback": cleared(_trace(error), values=values), "retry_safe": getattr(error, "retry_safe", None),
+        })  # fmt: skip
+
     def _meta(self, result: Any, status: str, error: BaseException | None = None) -> str:
         """Celery's own record of the result, as its backend would store it."""
         if not self.meta_key(self.request.id) or self.request.ignore_result:
             return ""
         backend = self.backend
-        trace = "".join(traceback.format_exception(error))[-ERROR_LIMIT:] if error else None
+        trace = cleared(_trace(error), values=secrets_of(self)) if error else None
         stored = backend.encode_result(result, status) if error else result
         meta = backend._get_result_meta(result=stored, state=status, traceback=trace, request=self.request)
         meta["task_id"] = self.request.id
@@ -292,10 +310,5 @@ class ReliableTask(DeclaredTask):
         return json.dumps(row)
 
 
-def described(error: BaseException) -> str:
-    """An error as the ledger keeps it."""
-    trace = "".join(traceback.format_exception(error))
-    return json.dumps({
-        "type": type(error).__name__, "message": str(error)[:ERROR_LIMIT], "traceback": trace[-ERROR_LIMIT:],
-        "retry_safe": getattr(error, "retry_safe", None),
-    })  # fmt: skip
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))[-ERROR_LIMIT:]

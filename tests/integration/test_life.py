@@ -197,7 +197,13 @@ def test_a_secret_is_used_but_never_shown(stack: Stack) -> None:
     result = tasks.secretive.delay("hunter2", "ann")
     assert result.get(timeout=10) == 7
     assert stack.run(result.id).input == {"password": "(secret)", "user": "ann"}
-    assert all("hunter2" not in process.said() for process in stack.processes)
+    careless = tasks.secretive.delay("hunter2", "careless")
+    failed = stack.ends(careless.id)
+    said = "".join(process.said() for process in stack.processes)
+    assert "(secret) was refused" in said
+    assert "hunter2" not in said
+    assert "(secret) was refused" in str(failed.error)
+    assert "hunter2" not in str(failed.error) + failed.reason + str(failed.history) + str(careless.result)
 
 
 def test_a_direct_call_runs_only_the_body(stack: Stack) -> None:

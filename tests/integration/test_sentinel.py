@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,27 @@ from tests.support.sentinels import Watched
 from tests.support.stack import Stack
 from worker.errors import BadSetting
 from worker.reliability import sentinel
+from worker.settings import settings
 
 EACH_SECOND = '[[schedule]]\nname = "s"\ntask = "probe.add"\nevery = "1s"\ninput = { x = 1, y = 2 }\n'
 #: Seconds in which they have followed.
 FOLLOWED = 30
 
 
+@pytest.fixture
+def password(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What the sentinels want; this process reads the ledger, too."""
+    monkeypatch.setenv("ANP_SENTINEL_PASSWORD", "sentinels-0123456789")
+    settings.cache_clear()
+    yield "sentinels-0123456789"
+    settings.cache_clear()
+
+
 @pytest.mark.timeout(180)
-def test_workers_and_beats_follow_a_failover(tmp_path: Path) -> None:
+def test_workers_and_beats_follow_a_failover(tmp_path: Path, password: str) -> None:
     (tmp_path / "stack").mkdir()
-    with Watched(tmp_path) as watched, Stack(tmp_path / "stack", watched.url) as stack:
+    login = {"sentinel_password": password}
+    with Watched(tmp_path, password) as watched, Stack(tmp_path / "stack", watched.url, login) as stack:
         stack.worker()
         stack.worker()
         stack.beat(schedules=EACH_SECOND)
@@ -42,7 +54,17 @@ def test_workers_and_beats_follow_a_failover(tmp_path: Path) -> None:
 
         eventually(follows, FOLLOWED, "runs of new ticks on the new master")
         eventually(lambda: len(stack.ledger.nodes()) == 4, FOLLOWED, "two workers and two beats")
+        said = "".join(p.said() for p in stack.processes)
         assert "Traceback" not in "".join(p.said() for p in stack.processes if p.name.startswith("beat"))
+        assert password not in said + told.stdout + told.stderr
+
+
+def test_sentinels_that_want_a_password_are_not_asked_without_it(tmp_path: Path) -> None:
+    (tmp_path / "stack").mkdir()
+    with Watched(tmp_path, "sentinels-0123456789") as watched, Stack(tmp_path / "stack", watched.url) as stack:
+        told = stack.anp("runs", "list")
+    assert told.returncode == 1
+    assert "Redis does not answer" in told.stderr or "Redis refused us" in told.stderr
 
 
 @pytest.mark.parametrize(

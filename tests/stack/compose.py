@@ -9,9 +9,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from celery import Celery
 
 from tests.support.eventually import eventually
 from worker.reliability.ledger import Ledger
@@ -55,11 +59,16 @@ class Compose:
 
     folder: Path
     name: str = field(default_factory=lambda: f"anptest{uuid4().hex[:8]}")
+    #: Every volume that one of its containers has had, also those without a name of ours.
+    volumes: set[str] = field(default_factory=set)
+    _ledger: Ledger | None = None
 
     def __post_init__(self) -> None:
         (self.folder / "deploy").mkdir(parents=True)
         for file in ("docker-compose.yml", ".env.example", "deploy/make_secrets.py"):
             shutil.copy(ROOT / file, self.folder / file)
+        for folder in ("deploy/prometheus", "deploy/grafana"):
+            shutil.copytree(ROOT / folder, self.folder / folder)
         shutil.copy(Path(__file__).with_name("compose.test.yml"), self.folder / "compose.test.yml")
         subprocess.run([sys.executable, "deploy/make_secrets.py"], cwd=self.folder, check=True, capture_output=True)
         (self.folder / "secrets/alert_url").write_text("http://worker-imports:9/?token=tell-nobody", encoding="utf-8")
@@ -88,7 +97,7 @@ class Compose:
 
     # -- commands ---------------------------------------------------------------------------------
 
-    def __call__(self, *arguments: str, check: bool = True, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, check: bool = True, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """`docker compose …` in this project."""
         return self._run(["docker", "compose", *arguments], check=check, timeout=timeout)
 
@@ -107,24 +116,35 @@ class Compose:
         """Build the images from the repository, as `make image` does."""
         env = {**self.environment, "COMPOSE_FILE": "docker-compose.yml"}
         done = subprocess.run(
-            ["docker", "compose", "build", "-q", "worker", "redis"], cwd=ROOT, env=env, capture_output=True, text=True,
-            timeout=600, check=False,
+            ["docker", "compose", "--profile", "demo", "build", "-q", "worker", "redis", "mariadb"],
+            cwd=ROOT, env=env, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
     def up(self, *services: str) -> None:
         """Start what does not run, until it is healthy."""
-        self("up", "-d", "--no-build", "--wait", "--wait-timeout", "120", *services)
+        self._ledger = None  # another container may have another address
+        self("up", "-d", "--no-build", "--wait", "--wait-timeout", "180", *services)
+        self._remember_volumes()
 
     def down(self) -> None:
-        """Remove containers, volumes and networks."""
-        self("down", "-v", "--remove-orphans", "-t", "2", check=False)
+        """Remove containers, volumes and networks, as `make stack-down` does."""
+        self._remember_volumes()
+        self("--profile", "*", "down", "-v", "--remove-orphans", "-t", "2", check=False)
 
     def left(self) -> str:
         """Containers, volumes and networks of this project that are still there."""
         label = f"label=com.docker.compose.project={self.name}"
         kinds = (("ps", "-a"), ("volume", "ls"), ("network", "ls"))
-        return "".join(self.docker(*kind, "-q", "--filter", label).stdout for kind in kinds)
+        named = "".join(self.docker(*kind, "-q", "--filter", label).stdout for kind in kinds)
+        # The ones that an image declares carry no label of the project.
+        there = set(self.docker("volume", "ls", "-q").stdout.split())
+        return named + "\n".join(sorted(self.volumes & there))
+
+    def _remember_volumes(self) -> None:
+        for container in self("ps", "-aq").stdout.split():
+            mounts = self.inspect(container)["Mounts"]
+            self.volumes |= {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
 
     # -- containers -------------------------------------------------------------------------------
 
@@ -153,15 +173,24 @@ class Compose:
 
     # -- the ledger -------------------------------------------------------------------------------
 
+    @property
+    def redis_url(self) -> str:
+        """Broker and ledger, over the network behind, which this host can reach."""
+        return self.secret("redis_url").replace("@redis:", f"@{self.address('redis')}:")
+
     def ledger(self) -> Ledger:
-        """The ledger, over the network behind, which this host can reach."""
-        url = self.secret("redis_url").replace("@redis:", f"@{self.address('redis')}:")
-        return Ledger(Store(connect(url), "anp"), lease=int(LEASE * 1000))
+        """The ledger."""
+        if self._ledger is None:
+            self._ledger = Ledger(Store(connect(self.redis_url), "anp"), lease=int(LEASE * 1000))
+        return self._ledger
 
     def send(self, *script: list[Any], key: str) -> str:
-        """Enqueue a probe from within a worker's container; its run id."""
-        fields = (f"path={JOURNAL}", f"script={json.dumps(script)}", f"lock={key}")
-        self("exec", "-T", "worker", "anp", "tasks", "run", "probe", *fields, "--key", key)
+        """Enqueue a probe; its run id. By a plain producer: it is quick, so that the run still runs when we look."""
+        producer = Celery("producer", broker=self.redis_url, set_as_current=False)
+        producer.conf.task_default_queue = "default"
+        fields = {"path": JOURNAL, "script": list(script), "lock": key}
+        with producer.connection_for_write() as connection:
+            producer.send_task("probe", kwargs=fields, task_id=f"probe#{key}", connection=connection)
         return f"probe#{key}"
 
     def journal(self, run_id: str, event: str) -> list[dict[str, Any]]:
@@ -169,6 +198,19 @@ class Compose:
         done = self("exec", "-T", "beat", "cat", JOURNAL, check=False)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         return [line for line in lines if line.get("run") == run_id and line["event"] == event]
+
+    def unbroken_ticks(self) -> list[Run]:
+        """The ticks of the schedule that ticks each second, once they go on: none is missing or there twice."""
+
+        def ticks() -> list[Run]:
+            return sorted(self.ledger().runs(1000, schedule="tick"), key=lambda run: run.run_id)
+
+        newest = ticks()[-1].run_id
+        eventually(lambda: ticks()[-1].run_id > newest, 60, "ticks to go on")
+        runs = ticks()[:-3]
+        times = [run.tick for run in runs if run.tick]
+        assert [f"{a} -> {b}" for a, b in pairwise(times) if b - a != timedelta(seconds=1)] == []
+        return runs
 
     def reaches(self, run_id: str, states: frozenset[str] | set[str] = FINAL, timeout: float = 60) -> Run:
         """The run once it is in one of some states."""

@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from tests.stack.compose import IMAGE, Compose
+from tests.support.eventually import eventually
 
 #: Commands that no user of ours may give.
 FORBIDDEN = (
@@ -105,6 +106,56 @@ def test_what_is_wrong_is_said_once_and_it_ends(compose: Compose, part: str, set
     assert "Traceback" not in told
     assert "wrong" not in told.replace("wrong number", "")
     assert time.monotonic() - began < 60
+
+
+def test_workers_and_beats_answer_remote_pings_and_nobody_is_refused_what_it_needs(compose: Compose) -> None:
+    ping = "from worker.app import app; print(*(name for answer in app.control.ping(timeout=8) for name in answer))"
+
+    def answered() -> bool:
+        names = compose("exec", "-T", "worker-imports", "python", "-c", ping).stdout.split()
+        return sorted(name.partition("@")[0] for name in names) == ["beat", "beat", "celery", "celery", "celery"]
+
+    eventually(answered, 60, "two beats and three workers to answer")
+    assert "NoPermission" not in compose("logs", "--no-color").stdout
+
+
+def test_a_worker_that_cannot_start_is_restarted_with_growing_pauses_and_says_why(compose: Compose) -> None:
+    container = compose.docker(
+        "run", "-d", "--restart", "unless-stopped", "--read-only", "--tmpfs", "/tmp",
+        "--network", f"{compose.name}_back",
+        "-e", "ANP_REDIS_URL=redis://nowhere:6379/0", IMAGE, "worker",
+    ).stdout.strip()  # fmt: skip
+    try:
+        eventually(lambda: compose.inspect(container)["RestartCount"] >= 2, 60, "it to be restarted")
+        since = time.monotonic()
+        before = compose.inspect(container)["RestartCount"]
+        eventually(lambda: time.monotonic() - since > 6, 15, "six seconds to pass")
+        assert compose.inspect(container)["RestartCount"] - before < 5
+        done = compose.docker("logs", container)
+        assert "Redis does not answer" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        compose.docker("rm", "-f", "-v", container)
+
+
+def test_a_secret_is_in_no_log_no_row_and_no_page(compose: Compose) -> None:
+    secret = "tell-nobody-either"
+    run = ("exec", "-T", "worker", "anp", "tasks", "run", "probe.secretive", f"password={secret}")
+    compose(*run, "user=chatty", "--wait", "--key", "chatty")
+    failed = compose(*run, "user=careless", "--wait", "--key", "careless", check=False)
+    assert failed.returncode == 1
+    logs = compose("logs", "--no-color", "worker", "flower").stdout
+    assert "chatty logs in with (secret)" in logs
+    assert "(secret) was refused" in logs
+    row = compose.ledger().run("probe.secretive#careless")
+    url, login = f"http://{compose.address('flower')}:5555", ("anp", compose.secret("flower_password"))
+    pages = [
+        httpx.get(f"{url}/{page}/probe.secretive%23careless", auth=login, timeout=10, trust_env=False)
+        for page in ("task", "api/task/info")
+    ]
+    assert [page.status_code for page in pages] == [200, 200]
+    assert "(secret) was refused" in pages[1].text
+    assert secret not in logs + failed.stdout + failed.stderr + repr(row) + "".join(page.text for page in pages)
 
 
 def test_the_production_checklist_passes_as_shipped(compose: Compose) -> None:

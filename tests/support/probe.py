@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import Any
@@ -15,6 +16,7 @@ from tests.support.journal import Journal
 from worker.app import app
 from worker.reliability.retry import Retries
 
+log = logging.getLogger(__name__)
 OURS = {"owner": "tests", "expects": "what the test says", "no_rollback": "reads only"}
 
 
@@ -159,6 +161,8 @@ def swallows() -> str:
 @app.task(name="probe.secretive", retries=Retries(max=0), **OURS)
 def secretive(password: SecretStr, user: str) -> int:
     """Uses a secret; a careless one tells it."""
+    if user == "chatty":
+        log.warning("%s logs in with %s", user, password.get_secret_value())
     if user == "careless":
         raise PermissionError(f"{password.get_secret_value()} was refused")
     return len(password.get_secret_value())

@@ -29,6 +29,8 @@ class Watched:
     """The five of them; all gone when it is left."""
 
     folder: Path
+    #: What the sentinels themselves want; empty for nothing.
+    password: str = ""
     sentinels: list[tuple[int, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -69,7 +71,8 @@ class Watched:
             f"sentinel monitor {SERVICE} 127.0.0.1 {self.master.port} 2\n"
             f"sentinel auth-pass {SERVICE} {PASSWORD}\n"
             f"sentinel down-after-milliseconds {SERVICE} {DOWN}\n"
-            f"sentinel failover-timeout {SERVICE} {FAILOVER}\n",
+            f"sentinel failover-timeout {SERVICE} {FAILOVER}\n"
+            + (f"requirepass {self.password}\n" if self.password else ""),
             encoding="utf-8",
         )
         with (self.folder / f"sentinel{number}.log").open("wb") as output:
@@ -78,7 +81,8 @@ class Watched:
 
     def _all_know(self) -> bool:
         for number, _ in self.sentinels:
-            with suppress(RedisError), Redis(port=number, decode_responses=True) as client:
+            login = {"port": number, "password": self.password or None}
+            with suppress(RedisError), Redis(**login, decode_responses=True) as client:
                 told = client.sentinel_master(SERVICE)
                 if told["num-other-sentinels"] == 2 and told["num-slaves"] == 1:
                     continue

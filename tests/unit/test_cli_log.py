@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery._state import _task_stack
 
+from tests.support.probe import secretive
 from worker import log
 from worker.settings import Settings
 
@@ -51,7 +53,31 @@ def test_a_password_in_a_url_is_masked_also_in_a_traceback(lines: Written, env: 
     except ValueError:
         logging.getLogger("some").exception("cannot reach redis://:hunter2@host:6379/0")
     assert "hunter2" not in out.getvalue()
-    assert "***@host" in out.getvalue()
+    assert "(secret)@host" in out.getvalue()
+
+
+@pytest.mark.parametrize("env", ["production", "development"])
+def test_the_secret_input_of_the_run_that_logs_is_not_told(lines: Written, env: str) -> None:
+    out = lines(env=env)
+    task = secretive
+    task.push_request(id="r1", kwargs={"password": '"e', "user": "ann"})
+    _task_stack.push(task)
+    try:
+        raise ValueError('it was "e')
+    except ValueError:
+        logging.getLogger("some").exception('ann says "e', extra={"login": {"with": ['"e']}})
+    finally:
+        _task_stack.pop()
+        task.pop_request()
+    said = out.getvalue()
+    assert said.count("(secret)") >= 2
+    if env == "production":
+        entry = json.loads(said)
+        assert (entry["message"], entry["run_id"]) == ("ann says (secret)", "r1")
+        assert entry["login"] == {"with": ["(secret)"]}
+        said = entry["error"]
+    assert "it was (secret)" in said
+    assert '"e' not in said
 
 
 def test_a_line_for_people_begins_with_the_utc_time(lines: Written) -> None:

@@ -111,6 +111,8 @@ def _encrypted(area: str, url: str) -> Point:
     parts = urlsplit(url)
     near = parts.scheme in ("rediss", "unix") or "." not in (parts.hostname or "") or parts.hostname == "127.0.0.1"
     wrong = "" if near else f"{parts.hostname} is asked in plain text"
+    if "ssl_cert_reqs" in parts.query or "ssl_check_hostname" in parts.query:
+        wrong = "the URL changes how its certificate is looked at"
     return Point(
         area, "the way to it is encrypted, or leaves neither machine nor container network", wrong, "rediss://"
     )

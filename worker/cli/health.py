@@ -15,19 +15,22 @@ from worker.reliability.ledger import Ledger
 from worker.reliability.records import Node
 from worker.settings import settings
 
-Part = Literal["redis", "worker", "beat", "flower"]
+Part = Literal["redis", "worker", "beat", "flower", "site", "metrics"]
 #: Where `anp flower` listens unless it is told otherwise.
 FLOWER_PORT = 5555
+#: And `anp metrics`.
+METRICS_PORT = 9808
 #: Seconds for which beat's rounds may stand still, or a tick may stay undecided.
 STANDS = 30.0
 
 
 def health(part: Annotated[Part, typer.Argument(help="What to look at.")], json: AsJson = False) -> None:
-    """Tell whether one part works: Redis takes a write, a worker here lives, beat decides ticks, Flower answers.
+    """Tell whether one part works: Redis takes a write, a worker here lives, beat decides ticks, the pages answer.
 
     Exit code 0 if it does, else 1. Example: `anp health worker`
     """
-    said = _flower() if part == "flower" else _in_ledger(part)
+    served = {"flower": _flower, "site": _site, "metrics": _metrics}
+    said = served[part]() if part in served else _in_ledger(part)
     if json:
         printing.as_json({"part": part, "healthy": not said, "reason": said or None})
     else:
@@ -45,11 +48,27 @@ def _flower() -> str:
     """Its pages are behind the password, this one too."""
     known = settings()
     login = (known.flower_user, known.flower_password.get_secret_value())
+    return _page("Flower on this host", f"http://127.0.0.1:{FLOWER_PORT}/healthcheck", login)[0]
+
+
+def _site() -> str:
+    """Its front page, which needs the database unless it is kept."""
+    return _page("the site", settings().site_url)[0]
+
+
+def _metrics() -> str:
+    """They are served without a ledger too, and then say so."""
+    said, text = _page("the metrics of this host", f"http://127.0.0.1:{METRICS_PORT}/metrics")
+    return said or ("" if "anp_ledger_up 1" in text else "the ledger cannot be read")
+
+
+def _page(what: str, url: str, login: tuple[str, str] | None = None) -> tuple[str, str]:
+    """What is wrong with a page, and its text."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{FLOWER_PORT}/healthcheck", auth=login, timeout=5, trust_env=False)
+        answer = httpx.get(url, auth=login, timeout=5, trust_env=False, follow_redirects=True)
     except httpx.HTTPError as error:
-        return f"Flower on this host does not answer ({type(error).__name__})"
-    return "" if answer.status_code == 200 else f"Flower on this host answers {answer.status_code}"
+        return f"{what} does not answer ({type(error).__name__})", ""
+    return ("" if answer.status_code == 200 else f"{what} answers {answer.status_code}"), answer.text
 
 
 def _redis(found: Ledger) -> str:

@@ -1,4 +1,4 @@
-"""`anp worker`, `anp beat`, `anp flower`: one process each, in the foreground."""
+"""`anp worker`, `anp beat`, `anp flower`, `anp metrics`: one process each, in the foreground."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command in (worker, beat, flower):
         app.command(context_settings=FURTHER)(command)
+    app.command()(metrics)
 
 
 def worker(context: typer.Context) -> None:
@@ -50,6 +51,20 @@ def flower(
     from worker.flower.serve import serve
 
     serve(app, settings(), port=port, address=address, control=control, further=context.args)
+
+
+def metrics(
+    port: Annotated[int, typer.Option(help="TCP port.", min=0, max=65535)] = 9808,
+    address: Annotated[str, typer.Option(help="Address to listen on; there is no password.")] = "127.0.0.1",
+) -> None:
+    """Serve metrics of the ledger for Prometheus. A Redis user that may only read will do.
+
+    Example: `anp metrics --port 9808`, then http://127.0.0.1:9808/metrics
+    """
+    from worker.metrics import serve
+    from worker.reliability.ledger import Ledger
+
+    serve(Ledger.connect(settings()), address, port)
 
 
 def _celery(*arguments: str) -> None:

@@ -1,12 +1,22 @@
-"""Serve the demo site: `python -m worker.demo --port 8000`."""
+"""Serve the demo site: `python -m worker.demo --port 8000`.
+
+In containers it makes its database first, and its schedules are live while it is served:
+`python -m worker.demo --seed --schedules site.toml --into FOLDER`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
+from worker.demo import content
+from worker.demo.dropin import lying_in
 from worker.demo.site import DemoSite
 from worker.errors import AnpError
 from worker.settings import settings
@@ -35,9 +45,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker.demo", description="Serve the demo site.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--seed", action="store_true", help="make the database if it is empty; plan posts anew")
+    parser.add_argument("--schedules", type=Path, help="file of schedules that are live while the site is served")
+    parser.add_argument("--into", type=Path, help="folder that every beat reads, for a copy of that file")
     wanted = parser.parse_args()
+    if (wanted.schedules is None) != (wanted.into is None):
+        parser.error("--schedules and --into go together")
+    # uvicorn sends itself the signal once more when it has stopped; by default that would leave the schedules behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        serve(wanted.host, wanted.port)
+        with ExitStack() as while_served:
+            if wanted.seed:
+                content.seed(settings().database_url).dispose()
+            if wanted.schedules:
+                while_served.enter_context(lying_in(wanted.into, wanted.schedules))
+            serve(wanted.host, wanted.port)
+    except SQLAlchemyError as error:
+        print(f"The site's database cannot be made: {error}", file=sys.stderr)  # noqa: T201  a command line answers
+        return 1
     except AnpError as error:
         print(error, file=sys.stderr)  # noqa: T201  a command line answers
         return 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
+from redis.exceptions import RedisError
+
 from worker.errors import UnknownName, did_you_mean
 from worker.reliability.records import Keeping, Node
 from worker.reliability.run import STATES, Run, UndoEntry, from_row
-from worker.reliability.store import Store
+from worker.reliability.store import Store, translate
 
 
 class Reader:
@@ -142,6 +144,28 @@ class Reader:
         """How often runs ended: (task, state) to count, since the ledger began."""
         raw = self.store.read("hgetall", self.store.key("counts"))
         return {(key.rpartition("|")[0], key.rpartition("|")[2]): int(value) for key, value in raw.items()}
+
+    def sums(self) -> dict[str, dict[str, int]]:
+        """By task what metrics are made of, since the ledger began; base.lua names each."""
+        found: dict[str, dict[str, int]] = {}
+        for key, value in self.store.read("hgetall", self.store.key("sums")).items():
+            task, _, what = key.rpartition("|")
+            found.setdefault(task, {})[what] = int(value)
+        return found
+
+    def unfinished(self) -> dict[str, int]:
+        """How many runs wait (queued, delayed, blocked), are with a node (running), or are parked."""
+        try:
+            with self.store.client.pipeline(transaction=False) as pipe:
+                for name in ("queued", "delayed", "blocked", "parked"):
+                    pipe.zcard(self.store.key(name))
+                for node in self.store.read("zrange", self.store.key("nodes"), 0, -1):
+                    pipe.hlen(self.store.key(f"running:{node}"))
+                queued, delayed, blocked, parked, *running = pipe.execute()
+        except RedisError as error:
+            raise translate(error) from error
+        waiting = {"queued": queued, "delayed": delayed, "blocked": blocked, "parked": parked}
+        return {**waiting, "running": sum(running)}
 
     def backlog(self) -> dict[str, int]:
         """How many runs wait: queued, delayed, blocked."""

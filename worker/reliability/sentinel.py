@@ -1,7 +1,7 @@
 """A Redis behind sentinels, as one URL: `sentinel://user:password@host:port;host:port/db?service=name`.
 
-User, password and database are those of Redis itself. Limit: sentinels that want a password of their own are not
-supported yet.
+User, password and database are those of Redis itself; ANP_SENTINEL_PASSWORD is what the sentinels want, where they do.
+Limit: sentinels, and a Redis behind them, are asked in plain text.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 import redis
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     ConnectionError,
@@ -25,6 +25,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from worker import security
 from worker.errors import LedgerFull, LedgerUnavailable
 from worker.reliability import sentinel
 
@@ -59,6 +60,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
         "decode_responses": decode,
         "retry": Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), retries),
         "retry_on_error": [ConnectionError, TimeoutError, ReadOnlyError],
+        **security.tls(url),
     }
     if sentinel.is_sentinel(url):
         return _through_sentinel(url, options)
@@ -70,7 +72,9 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     address = sentinel.parse(url)
     waits = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
-    watchers = Sentinel(list(address.hosts), **waits)
+    # One sentinel that does not answer is no reason to wait: there are others, and the command itself is tried again.
+    own = {**waits, "retry": Retry(NoBackoff(), 1), **security.sentinel_login()}
+    watchers = Sentinel(list(address.hosts), sentinel_kwargs=own, **waits)
     login = {"username": address.user, "password": address.password}
     return watchers.master_for(address.service, db=address.database, **login, **options)
 

@@ -21,6 +21,7 @@ import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
+from worker import security
 from worker.settings import Settings
 from worker.site import separation
 
@@ -92,6 +93,7 @@ class ObjectCache:
             socket_connect_timeout=timeout,
             socket_keepalive=True,
             retry=retry,
+            **security.tls(settings.cache_url, settings),
         )
         return cls(client, f"{settings.prefix}:site:")
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import redis
 
+from worker import security
 from worker.errors import Refused
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", "", None}
@@ -45,7 +46,8 @@ def require_live(broker_url: str, cache: Any) -> None:
     if urlsplit(broker_url).scheme not in ("redis", "rediss"):
         return
     try:
-        with redis.Redis.from_url(broker_url, socket_timeout=_WAIT, socket_connect_timeout=_WAIT) as broker:
+        waits = {"socket_timeout": _WAIT, "socket_connect_timeout": _WAIT}
+        with redis.Redis.from_url(broker_url, **waits, **security.tls(broker_url)) as broker:
             identity = broker.info("server")["run_id"]
     except redis.RedisError:
         return

@@ -20,6 +20,8 @@
 --   P unique:<task>:<digest>  string  the run that calls with this input get, while the key lives
 --   P links            zset    id -> time (ms); ended runs whose next links are not confirmed
 --   P counts           hash    "<task>|<state>" -> how often a run ended so
+--   P sums             hash    "<task>|<what>" -> for metrics: late:<bucket> (first attempts that began so late), late_ms,
+--                              ran and run_ms (ended runs that had begun, how long their last attempt took), retries, losses
 --   P full             string  set while Redis is near its memory limit
 --   P cursors          hash    schedule -> "<last decided tick, ms>|<timing>"
 --   P hands            hash    schedule -> JSON { kind, by, note, since, until }: paused or disabled by an operator
@@ -59,6 +61,7 @@ local CELERY_STATE = {
 }
 local TOLD = 100             -- lines of a schedule's history that are kept
 local TRIM_MOST = 100        -- rows that one script drops of a schedule
+local LATE = { 100, 500, 1000, 5000, 15000, 60000, 300000 }   -- ms: upper ends of the buckets of lateness
 local RING = {}              -- ids that this script's caller has to ring
 local WIRE = {}              -- id -> its message as the broker's list holds it: this script rings by itself
 local TRIM = {}              -- schedules in which a run ended, and how many rows each keeps
@@ -68,6 +71,18 @@ local function row_key(id) return P .. 'run:' .. id end
 local function get(id, field) return redis.call('HGET', row_key(id), field) or '' end
 local function number(id, field) return tonumber(get(id, field)) or 0 end
 local function set(id, ...) redis.call('HSET', row_key(id), ...) end
+
+-- Raise a sum that metrics are made of. Only where a script changes a row, so that a replay raises nothing.
+local function tally(id, what, by) redis.call('HINCRBY', P .. 'sums', get(id, 'task') .. '|' .. what, int(by)) end
+
+local function tally_late(id, late)
+  local bucket = 'inf'
+  for _, most in ipairs(LATE) do
+    if late <= most then bucket = int(most) break end
+  end
+  tally(id, 'late:' .. bucket, 1)
+  tally(id, 'late_ms', late)
+end
 
 -- The history of a run with one more line.
 local function history(id, from, to, node, reason)

@@ -37,7 +37,10 @@ leave(id)
 set(id, 'fence', fence, 'node', node, 'child', child, 'token', token, 'at', 'node', 'started', NOW,
   'attempts', number(id, 'attempts') + 1, 'began', number(id, 'began') > 0 and get(id, 'began') or NOW)
 redis.call('HSET', P .. 'running:' .. node, id, fence .. '|' .. child)
-if state == 'queued' and get(id, 'attempts') == '1' then ping(id, 'start', '') end
+if state == 'queued' and get(id, 'attempts') == '1' then
+  tally_late(id, math.max(0, NOW - number(id, 'wanted')))
+  ping(id, 'start', '')
+end
 if state == 'queued' then enter(id, 'running', 'attempt ' .. get(id, 'attempts'), node)
 else note(id, state, state, node, 'rollback begins') end
 return go()

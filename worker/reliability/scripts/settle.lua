@@ -25,6 +25,7 @@ elseif outcome == 'failed' or outcome == 'cancelled' then
   fail(id, outcome, reason, data.meta, node)
 elseif outcome == 'retry' then
   set(id, 'failures', number(id, 'failures') + 1)
+  tally(id, 'retries', 1)
   enter(id, 'delayed', reason, node)
   if data.meta then publish(id, data.meta) end
   to_time(id, NOW + tonumber(data.delay))
@@ -44,5 +45,10 @@ else
   finish(id, 'rollback_failed', reason, nil, node)
 end
 set(id, 'node', '', 'child', '', 'token', '', 'settled', mine, 'answer', get(id, 'state'))
-if get(id, 'finished') ~= '' and number(id, 'began') > 0 then set(id, 'runtime', NOW - number(id, 'started')) end
+if get(id, 'finished') ~= '' and number(id, 'began') > 0 then
+  local took = NOW - number(id, 'started')
+  set(id, 'runtime', took)
+  tally(id, 'ran', 1)
+  tally(id, 'run_ms', took)
+end
 return { get(id, 'state'), rung() }

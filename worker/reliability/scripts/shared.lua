@@ -224,6 +224,7 @@ local function lose(id, kind, reason, ring)
   local points = number(id, field) + LOSS_WEIGHT[kind]
   local node = get(id, 'node')
   set(id, field, points, 'losses', number(id, 'losses') + 1)
+  tally(id, 'losses', 1)
   leave(id)
   set(id, 'node', '', 'child', '', 'token', '')
   if points >= LOSS_LIMIT then
