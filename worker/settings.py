@@ -82,6 +82,14 @@ class Settings(BaseSettings):
     site_url: str = "http://127.0.0.1:8000"
     #: What serves the site: the demo, or a WordPress.
     site_kind: Literal["demo", "wordpress"] = "demo"
+    #: Folder of the WordPress' files; its code is run with php from there. Empty: over HTTP, through the plugin.
+    wordpress_path: Path | None = None
+    #: The php that runs WordPress' code: a name on the PATH, or a path.
+    wordpress_php: str = "php"
+    #: What the names of the WordPress' tables begin with.
+    wordpress_table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")] = "wp_"
+    #: What signs requests to the plugin; the site's ANP_SECRET.
+    wordpress_secret: SecretStr = SecretStr("")
     #: Further modules with tasks, comma separated.
     tasks: Commas = ()
     #: Files or folders with schedules, comma separated. Empty: the ones shipped with anp.

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.wordpress import lab as labs
 from tests.wordpress.lab import Lab
+from worker.settings import Settings
+
+SECRET = "a secret of the tests only"
+PLUGIN = Path(__file__).parents[2] / "deploy" / "wordpress" / "anp.php"
+#: Hooks of the tests, and a line in the lab's log for each post that becomes public.
+HOOKS = """<?php // Plugin Name: hooks of anp's tests
+define('ANP_SECRET', '%s');
+add_filter('pre_schedule_event', function ($pre, $event) { // WordPress' own, which come by themselves
+    return preg_match('/^(wp_|recovery_mode|delete_expired)/', $event->hook) ? false : $pre;
+}, 10, 2);
+add_action('transition_post_status', function ($new, $old, $post) {
+    if ($new === 'publish' && $old !== 'publish') lab_log("post $post->ID", 'live');
+    if ($post->post_title === 'anp: exit on publish') exit(255);
+}, 10, 3);
+add_action('anp_fine', function ($token) { lab_log($token, 'start'); lab_log($token, 'end'); });
+add_action('anp_exits', function ($token) { lab_log($token, 'start'); exit(255); });
+add_action('anp_throws', function ($token) { lab_log($token, 'start'); throw new RuntimeException('as asked'); });
+add_action('anp_eats', function ($token) {
+    lab_log($token, 'start'); ini_set('memory_limit', '64M'); str_repeat('x', 1 << 30);
+});
+add_action('anp_never_ends', function ($token) { lab_log($token, 'start'); while (true) sleep(1); });
+add_action('anp_schedules', function ($token) {
+    lab_log($token, 'start'); usleep(1500000); wp_schedule_single_event(time(), 'lab_work', ["$token child", 0]);
+    lab_log($token, 'end');
+});
+"""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -29,8 +57,50 @@ def running_lab() -> Lab:
     return Lab.up()
 
 
+@pytest.fixture(scope="session")
+def _plugins(running_lab: Lab) -> Iterator[Path]:
+    """The tests' hooks are in the WordPress."""
+    folder = running_lab.path / "wp-content" / "mu-plugins"
+    (folder / "0-anp-tests.php").write_text(HOOKS % SECRET, encoding="utf-8")
+    yield folder
+    (folder / "0-anp-tests.php").unlink()
+
+
 @pytest.fixture
-def lab(running_lab: Lab) -> Iterator[Lab]:
+def plugin(_plugins: Path) -> Iterator[Path]:
+    """Our plugin is in the WordPress."""
+    shutil.copy(PLUGIN, _plugins / "anp.php")
+    yield _plugins / "anp.php"
+    (_plugins / "anp.php").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def php(lab: Lab, redis_server: object) -> Settings:
+    """The settings of the way by php."""
+    return known(lab, wordpress_path=lab.path)
+
+
+@pytest.fixture
+def http(lab: Lab, plugin: Path, redis_server: object) -> Settings:
+    """The settings of the way by the plugin."""
+    return known(lab, wordpress_secret=SECRET)
+
+
+@pytest.fixture(params=["php", "http"])
+def way(request: pytest.FixtureRequest) -> Settings:
+    """The settings of each way in turn."""
+    found: Settings = request.getfixturevalue(request.param)
+    return found
+
+
+def known(lab: Lab, **changes: object) -> Settings:
+    """Settings for this WordPress."""
+    own = {"site_kind": "wordpress", "site_url": lab.url, "database_url": lab.database_url}
+    return Settings(**own, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lab(running_lab: Lab, _plugins: Path) -> Iterator[Lab]:
     """The WordPress, with nothing due."""
     running_lab.tidy()
     yield running_lab
