@@ -137,6 +137,8 @@ class Lab:
         self.sql("UPDATE wp_options SET option_value = 'a:1:{s:7:\"version\";i:2;}' WHERE option_name = 'cron'")
         self.sql("DELETE FROM wp_options WHERE option_name = '_transient_doing_cron'")
         self.sql("DELETE FROM wp_lab_log")
+        if self.sql("SHOW TABLES LIKE 'wp_anp_event'"):
+            self.sql("DELETE FROM wp_anp_event")
 
 
 def _run(command: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:

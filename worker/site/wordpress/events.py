@@ -143,7 +143,7 @@ class _Round:
         due = self._due(self._settle_earlier())
         for place, event in enumerate(due):
             if place >= self.orders.most or time.monotonic() > ends or self.orders.stop() or self.found.busy:
-                self.found.left = len(due) - place
+                self.found.left += len(due) - place
                 break
             self._run(event)
         for row in list(self.again):
@@ -218,6 +218,7 @@ class _Round:
     def _never_began(self, told: Told) -> None:
         if told.state == "busy":
             self.found.busy = told.why
+            self.found.left += 1
         elif told.state == "refused" and "later attempt" in told.why:
             raise LostOwnership("An event was not begun", expected="the latest attempt", given=told.why)
         else:
