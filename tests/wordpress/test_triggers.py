@@ -40,8 +40,9 @@ def test_anp_visitors_and_a_crontab_together_run_each_event_once(
     with ThreadPoolExecutor(8) as pool:
         mine = [pool.submit(run, way) for _ in range(2)]
         others = [pool.submit(what, lab) for what in (visit, visit, visit, trigger, trigger)]
-        for future in [*mine, *others]:
-            future.result()
+        found = [future.result() for future in mine]
+        assert [future.result() for future in others]
+        assert not [trouble for one in found for trouble in (*one.lost, *one.failed)]
     eventually(lambda: (run(way), all(lab.logged(token, "end") for token in tokens))[1], 20, "each event to have run")
     assert {token: lab.logged(token) for token in tokens} == dict.fromkeys(tokens, 1)
 

@@ -9,7 +9,8 @@ from pydantic import Field, StringConstraints
 from worker.app import app
 from worker.reliability.retry import Retries
 from worker.settings import settings
-from worker.site.wordpress import events, way
+from worker.site.wordpress import audit, events, way
+from worker.site.wordpress.audit import Audit
 from worker.site.wordpress.cron import Event
 from worker.site.wordpress.events import Orders, Ran
 from worker.site.wordpress.site import Site
@@ -61,3 +62,30 @@ def run_due_events(
         limit=event_limit,
     )
     return events.run(Site.connect(known), way.chosen(known), orders)
+
+
+@app.task(
+    bind=True,
+    name="wordpress.audit",
+    owner="platform",
+    expects="nothing in the WordPress is overdue, lost, missed or drifted, and its object cache is alone",
+    no_rollback="reads only",
+    lock="audit-wordpress:{site}",
+    retries=Retries(max=2),
+    time_limit=300,
+    confirm=lambda result: not result.troubles,
+)
+def audit_wordpress(
+    self: Any,  # noqa: ARG001
+    site: SiteName = "main",  # noqa: ARG001  part of the lock
+    top: Annotated[int, Field(ge=1, le=1000)] = 10,
+    limit: Annotated[int, Field(ge=1, le=10_000_000)] = 1_000_000,
+) -> Audit:
+    """Find overdue and lost events, missed posts, drifted term counts, heavy options, and an object cache that shares.
+
+    Args:
+        site: name of the site, for the lock.
+        top: how many of each kind to name.
+        limit: keys of the object cache to look at, at most.
+    """
+    return audit.audit(Site.connect(settings()), top=top, limit=limit)

@@ -17,6 +17,8 @@ PLAIN = "wp_"
 class Tables:
     """The tables of one site."""
 
+    #: What their names begin with.
+    prefix: str
     posts: Table
     postmeta: Table
     options: Table
@@ -35,6 +37,7 @@ def named(prefix: str) -> Tables:
         return table.to_metadata(metadata, name=prefix + table.name.removeprefix(PLAIN))
 
     return Tables(
+        prefix=prefix,
         posts=under(tables.posts),
         postmeta=under(tables.postmeta),
         options=under(tables.options),
