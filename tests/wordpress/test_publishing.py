@@ -93,3 +93,10 @@ def test_pages_and_posts_without_their_event_are_published_too(lab: Lab, php: Se
     assert publishing.due(site, 1, utc_now()) == ids[:1]
     assert publishing.due(site, 100, utc_now() - timedelta(hours=1)) == []
     assert publish(php, publishing.due(site, 100, utc_now())) == ids
+
+
+def test_a_post_that_another_process_publishes_is_left_to_it(lab: Lab, way: Settings) -> None:
+    ids = lab.future(2, -90)
+    with Site.connect(way).locked(f"post:{ids[0]}"):
+        assert publish(way, ids) == ids[1:]
+    assert publish(way, ids) == ids
