@@ -48,6 +48,18 @@ def test_php_is_killed_in_the_middle_of_an_event(lab: Lab, way: Settings, again:
     assert run(way, repeatable=frozenset({"lab_work"})) == Ran()  # told once, and never run again
 
 
+def test_a_hook_that_never_ends_over_http_is_told_as_running_and_the_rest_still_run(lab: Lab, http: Settings) -> None:
+    schedule(lab, "anp_never_ends", "stuck", -60)
+    lab.event(-30, 0, "after")
+    found = run(http, limit=1)
+    assert (found.running, found.ran, lab.logged("after", "end")) == (["anp_never_ends"], 1, 1)
+    lab.sql("UPDATE wp_anp_event SET began = UTC_TIMESTAMP() - INTERVAL 80 SECOND WHERE state = 'begun'")
+    assert run(http).running == ["anp_never_ends"]  # however long ago: its process holds its lock
+    os.kill(process_of(lab, "stuck"), signal.SIGKILL)
+    eventually(lambda: run(http).lost, 10, "its death to be told")
+    assert lab.logged("stuck") == 1
+
+
 def test_a_killed_recurring_event_runs_at_its_next_time(lab: Lab, php: Settings) -> None:
     schedule(lab, "anp_never_ends", "stuck", -60, recurrence="hourly")
     with ThreadPoolExecutor(1) as pool:

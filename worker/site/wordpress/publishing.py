@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import httpx
 import redis
 from sqlalchemy import delete, func, insert, select
 
-from worker.errors import LostOwnership
+from worker.errors import AnpError, LostOwnership
 from worker.site import fence
 from worker.site.publishing import MARK, NO_RUN
 from worker.site.stale import NOTE
@@ -155,7 +154,9 @@ def clear(site: Site, batch: int = 500) -> Cleared:
         ids = sorted(set(notes.values()))
         try:
             removed += caches.clear_posts(site.known, ids)
-        except (redis.RedisError, httpx.HTTPError, OSError) as error:
+        except (redis.RedisError, AnpError) as error:
+            if isinstance(error, AnpError) and not error.retry_safe:
+                raise
             log.warning("A cache does not answer; stale pages are cleared by the next run: %s", error)
             return Cleared(removed, len(ids))
         with site.asked(write=True) as connection:
