@@ -11,6 +11,7 @@ from redis import Redis
 from tests.wordpress.conftest import known
 from tests.wordpress.lab import Lab
 from tests.wordpress.test_events import run, schedule
+from worker.checklist.wordpress import wordpress
 from worker.embedded.server import CACHE, RedisServer
 from worker.settings import Settings
 from worker.site.wordpress.audit import Audit, audit
@@ -60,6 +61,14 @@ def test_each_trouble_is_a_sentence(lab: Lab, php: Settings) -> None:
     assert seen.biggest_options[0].name == "huge"
     words = ("overdue by up to", "lost or failed", "due and not live", "terms have a count", "every request loads")
     assert [word for word in words if not any(word in trouble for trouble in seen.troubles)] == []
+
+
+def test_audit_and_check_make_no_table(lab: Lab, php: Settings) -> None:
+    lab.sql("DROP TABLE IF EXISTS wp_anp_event")
+    site = Site.connect(php, prepare=False)
+    assert audit(site).lost_events == []
+    assert all(point.ok for point in wordpress(php) if "tables" in point.what)
+    assert lab.sql("SHOW TABLES LIKE 'wp_anp_event'") == []
 
 
 def test_a_corrupt_cron_option_is_one_of_the_troubles(lab: Lab, php: Settings) -> None:

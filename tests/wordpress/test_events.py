@@ -8,9 +8,10 @@ import pytest
 
 from tests.wordpress.lab import Lab
 from worker.settings import Settings
-from worker.site.wordpress import events
+from worker.site.wordpress import due, events
 from worker.site.wordpress import way as ways
-from worker.site.wordpress.events import Orders, Ran
+from worker.site.wordpress.events import Orders
+from worker.site.wordpress.ran import Ran
 from worker.site.wordpress.site import Site
 
 
@@ -43,7 +44,7 @@ def test_a_recurring_event_is_due_again_at_its_next_time(lab: Lab, way: Settings
     schedule(lab, "anp_fine", "r", recurrence="hourly")
     found = run(way)
     assert (found.ran, run(way).ran) == (1, 0)
-    (event,) = [event for event in events.scheduled(Site.connect(way)) if event.hook == "anp_fine"]
+    (event,) = [event for event in due.scheduled(Site.connect(way)) if event.hook == "anp_fine"]
     assert event.recurrence == "hourly"
 
 

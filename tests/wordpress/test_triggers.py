@@ -13,7 +13,7 @@ from tests.support.eventually import eventually
 from tests.wordpress.lab import Lab
 from tests.wordpress.test_events import run, schedule
 from worker.settings import Settings
-from worker.site.wordpress import events
+from worker.site.wordpress import due
 from worker.site.wordpress.site import Site
 
 OWN_LOCK = (
@@ -101,7 +101,7 @@ def test_events_scheduled_by_many_processes_at_once_are_all_kept(lab: Lab, plugi
     code = "for ($n = 0; $n < 5; $n++) wp_schedule_single_event(time() + 900, 'anp_fine', [\"$argv[1] $n\"]);"
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda number: lab.wp(code, number), range(6)))
-    kept = [event for event in events.scheduled(Site.connect(_settings(lab))) if event.hook == "anp_fine"]
+    kept = [event for event in due.scheduled(Site.connect(_settings(lab))) if event.hook == "anp_fine"]
     assert len(kept) == 30
 
 

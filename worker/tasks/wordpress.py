@@ -12,7 +12,8 @@ from worker.settings import settings
 from worker.site.wordpress import audit, events, way
 from worker.site.wordpress.audit import Audit
 from worker.site.wordpress.cron import Event
-from worker.site.wordpress.events import Orders, Ran
+from worker.site.wordpress.events import Orders
+from worker.site.wordpress.ran import Ran
 from worker.site.wordpress.site import Site
 
 #: Seconds that no event may be overdue.
@@ -25,7 +26,7 @@ SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}
     name="wordpress.run_due_events",
     owner="platform",
     expects="no event is overdue by more than 2 minutes, and each came to its end",
-    no_rollback="what a hook did cannot be taken back; what became of each event stands in the table anp_event",
+    no_rollback="what a hook did cannot be taken back; what became of it stands in the table wp_anp_event",
     lock="events:{site}",
     retries=Retries(max=1),
     time_limit=900,
@@ -88,4 +89,4 @@ def audit_wordpress(
         top: how many of each kind to name.
         limit: keys of the object cache to look at, at most.
     """
-    return audit.audit(Site.connect(settings()), top=top, limit=limit)
+    return audit.audit(Site.connect(settings(), prepare=False), top=top, limit=limit)

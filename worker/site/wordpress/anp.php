@@ -129,8 +129,11 @@ if (!class_exists('Anp_Work', false)) {
                         return self::publish($job);
                     case 'unpublish':
                         return self::unpublish($job);
+                    case 'due':
+                        return self::due();
                     case 'hello':
-                        return ['state' => 'done', 'wordpress' => get_bloginfo('version'), 'site' => self::site(), 'plugin' => self::$installed];
+                        return ['state' => 'done', 'wordpress' => get_bloginfo('version'), 'site' => self::site(),
+                            'plugin' => self::$installed, 'own_trigger_off' => defined('DISABLE_WP_CRON') && DISABLE_WP_CRON];
                 }
                 return ['state' => 'refused', 'why' => 'this is no work that is known here'];
             } catch (\Throwable $error) {
@@ -247,6 +250,23 @@ if (!class_exists('Anp_Work', false)) {
                 }
             }
             return $flat;
+        }
+
+        /** The first due events as WordPress reads them: [due, hook, key, recurrence]. */
+        private static function due()
+        {
+            if (!is_array(get_option('cron'))) {
+                return ['state' => 'failed', 'why' => 'WordPress cannot read its cron option either'];
+            }
+            $events = [];
+            foreach (array_filter(_get_cron_array(), fn($at) => $at <= time(), ARRAY_FILTER_USE_KEY) as $at => $hooks) {
+                foreach ($hooks as $hook => $keyed) {
+                    foreach ($keyed as $key => $event) {
+                        $events[] = [$at, (string) $hook, (string) $key, $event['schedule'] ?: null];
+                    }
+                }
+            }
+            return ['state' => 'done', 'events' => array_slice($events, 0, 100)];
         }
 
         // -- one due event ------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from sqlalchemy import Select, and_, func, select
 
 from worker.site.object_cache import ObjectCache
 from worker.site.posts import utc_now
-from worker.site.wordpress import events, publishing, register
+from worker.site.wordpress import due, publishing, register
 from worker.site.wordpress.cron import CorruptCron
-from worker.site.wordpress.events import Trouble
+from worker.site.wordpress.ran import Trouble
 from worker.site.wordpress.site import Site
 
 #: Seconds that an event or a post may be late.
@@ -143,7 +143,7 @@ def _told(seen: Audit) -> Iterator[str]:
 def _overdue(site: Site) -> tuple[list[Trouble], list[str]]:
     try:
         before = time.time() - LATE
-        found = [event for event in events.scheduled(site) if event.due < before]
+        found = [event for event in due.scheduled(site) if event.due < before]
     except CorruptCron as error:
         return [], [str(error)]
     return [Trouble(hook=event.hook, due=event.due, why="nobody ran it") for event in found], []

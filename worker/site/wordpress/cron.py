@@ -20,9 +20,9 @@ class CorruptCron(AnpError):
     retry_safe = True
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One scheduled event. Events sort by the time they are due."""
+    """One scheduled event."""
 
     #: Epoch seconds.
     due: int
@@ -32,6 +32,10 @@ class Event:
     sig: str
     #: Name of its recurrence; None for an event that happens once.
     recurrence: str | None
+
+    def order(self) -> tuple[int, str, str]:
+        """The longest due first."""
+        return self.due, self.hook, self.sig
 
     @property
     def key(self) -> str:
@@ -53,11 +57,11 @@ def events(option: bytes) -> list[Event]:
         value = serialized.loads(option)
         if not isinstance(value, dict):
             raise _odd("an array of times", value)
-        return sorted(_events(value))
+        return sorted(_events(value), key=Event.order)
     except serialized.NotSerialized as error:
         raise CorruptCron(
             f"WordPress' cron option cannot be read: {error.failed}",
-            expected=f"{error.expected}; WordPress sees no events either, and forgets them all when it writes it next",
+            expected=f"{error.expected}; where WordPress cannot either, it forgets every event when it writes it next",
             given=error.given,
         ) from None
 

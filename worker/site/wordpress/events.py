@@ -9,19 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt
-
 from worker.errors import LostOwnership
-from worker.site.wordpress import cron, lost, publishing, register, serialized
+from worker.site.wordpress import lost, publishing, register
 from worker.site.wordpress.cron import Event
+from worker.site.wordpress.due import LEFT_TO_PUBLISHER, PUBLISHES, published, scheduled
+from worker.site.wordpress.ran import Ran, Trouble
 from worker.site.wordpress.register import Row
 from worker.site.wordpress.site import Held, Site, SiteUnavailable
 from worker.site.wordpress.way import Told, Way
 
-#: Published by `content.publish_due`, many in one process; only what it leaves is run here.
-PUBLISHES = "publish_future_post"
-#: Seconds that such an event is left to it.
-LEFT_TO_PUBLISHER = 60
 #: WordPress' own hooks that may run twice: each looks first at what is to be done.
 REPEATABLE = frozenset({
     PUBLISHES, "do_pings", "wp_version_check", "wp_update_plugins", "wp_update_themes", "wp_scheduled_delete",
@@ -29,41 +25,6 @@ REPEATABLE = frozenset({
     "wp_site_health_scheduled_check", "wp_https_detection", "wp_update_user_counts",
     "wp_delete_temp_updater_backups", "recovery_mode_clean_expired_keys",
 })  # fmt: skip
-
-
-class Trouble(BaseModel):
-    """An event that did not come to its end."""
-
-    model_config = ConfigDict(frozen=True)
-
-    hook: str
-    #: When it was due, epoch seconds.
-    due: int
-    #: What is known about it.
-    why: str
-
-
-class Ran(BaseModel):
-    """What a run of the due events did."""
-
-    #: Events whose hook came to its end.
-    ran: NonNegativeInt = 0
-    #: Of them, lost by an earlier process and run again.
-    again: NonNegativeInt = 0
-    #: Events that another trigger ran or removed first.
-    elsewhere: NonNegativeInt = 0
-    #: Events whose hook failed, or that died and come again by themselves.
-    failed: list[Trouble] = []
-    #: Events that died with their process and do not run again.
-    lost: list[Trouble] = []
-    #: Hooks that may still be running.
-    running: list[str] = []
-    #: Due events that this run did not come to.
-    left: NonNegativeInt = 0
-    #: Seconds that the longest waiting event is overdue.
-    overdue: NonNegativeFloat = 0
-    #: Who runs events in our place; None: we did.
-    busy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,28 +62,8 @@ def run(site: Site, way: Way, orders: Orders) -> Ran:
         else:
             found = _Round(site, way, orders, held).all()
     now = time.time()
-    waiting = [event for event in scheduled(site) if event.due <= now]
+    waiting = [event for event in scheduled(site, way) if event.due <= now]
     return found.model_copy(update={"overdue": round(now - waiting[0].due, 1) if waiting else 0.0})
-
-
-def scheduled(site: Site) -> list[Event]:
-    """Every event of the cron option, the longest due first.
-
-    Raises:
-        CorruptCron: it cannot be read.
-        SiteUnavailable: the database does not answer.
-    """
-    option = site.option("cron")
-    return cron.events(option) if option else []
-
-
-def published(rows: list[Row]) -> list[int]:
-    """The posts that these events have published."""
-    ids = []
-    for row in rows:
-        args = serialized.loads(row.args.encode()) if row.hook == PUBLISHES and row.args else None
-        ids += [one for one in args.values() if isinstance(one, int)] if isinstance(args, dict) else []
-    return ids
 
 
 @dataclass
@@ -156,7 +97,7 @@ class _Round:
     def _settle_earlier(self) -> list[Event]:
         """What earlier runs left without an end. Returns the events of now."""
         rows = register.unended(self.site)
-        events = scheduled(self.site)
+        events = scheduled(self.site, self.way)
         waiting = {event.key for event in events}
         for row in rows:
             if row.state == "planned":
@@ -211,7 +152,9 @@ class _Round:
         elif row.state == "failed":
             self._failed(row, row.note, lost_for_good=False)
         elif told.ended:
-            self._died(row, told.why or "its process died", key in {event.key for event in scheduled(self.site)})
+            self._died(
+                row, told.why or "its process died", key in {event.key for event in scheduled(self.site, self.way)}
+            )
         else:
             self.found.running.append(row.hook)
 

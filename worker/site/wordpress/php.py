@@ -84,7 +84,7 @@ def _told(ended: warden.Outcome, limit: float) -> Told:
                 answer = json.loads(line.removeprefix(MARK))
             except ValueError:
                 break
-            return Told(str(answer.get("state", "")), str(answer.get("why", "")), ended=True)
+            return Told(str(answer.get("state", "")), str(answer.get("why", "")), ended=True, data=answer)
     if ended.killed:
         how = f"php was ended at its limit of {limit:g} s" if ended.killed == "time limit" else "php was stopped"
     else:

@@ -77,7 +77,7 @@ class Plugin:
                 given=str(said.get("why")),
             )
         if genuine:
-            return Told(str(said.get("state", "")), str(said.get("why", "")), ended=True)
+            return Told(str(said.get("state", "")), str(said.get("why", "")), ended=True, data=said)
         # A hook that ended its process looks like this too: the caller looks at what is written down.
         what = f"{answer.status_code} {answer.headers.get('Content-Type', '')}".strip()
         known = "; is deploy/wordpress/anp.php in its wp-content/mu-plugins?" if answer.is_success else ""

@@ -96,6 +96,8 @@ def unended(site: Site) -> list[Row]:
 
 def troubled(site: Site, limit: int) -> list[Row]:
     """The rows of events that were lost or failed, the newest first."""
+    if not site.prepared:
+        return []
     rows = site.tables.events
     query = select(rows).where(rows.c.state.in_(("lost", "failed"))).order_by(rows.c.ended.desc()).limit(limit)
     with site.asked() as connection:

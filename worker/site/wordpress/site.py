@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAl
 from worker.errors import AnpError, BadSetting
 from worker.settings import Settings
 from worker.site import database, fence
+from worker.site.tables import fences
 from worker.site.wordpress.tables import Tables, named
 
 #: MariaDB: no such table.
@@ -43,11 +44,17 @@ class Site:
     known: Settings
     engine: Engine
     tables: Tables
+    #: Whether our own tables are there.
+    prepared: bool = False
     _digest: str = field(default="", init=False)
 
     @classmethod
-    def connect(cls, known: Settings) -> Site:
+    def connect(cls, known: Settings, *, prepare: bool = True) -> Site:
         """The WordPress that the settings name, looked at: its database answers and has its tables.
+
+        Args:
+            known: the settings.
+            prepare: make our own tables beside them where they are missing.
 
         Raises:
             BadSetting: the settings name no MariaDB, or there are no such tables.
@@ -63,8 +70,10 @@ class Site:
         site = cls(known, engine, named(known.wordpress_table_prefix))
         with site.asked() as connection:
             site._look(connection)
-        fence.prepare(engine)
-        site.tables.events.create(engine, checkfirst=True)
+        if prepare and not site.prepared:
+            fence.prepare(engine)
+            site.tables.events.create(engine, checkfirst=True)
+            site.prepared = True
         return site
 
     @contextmanager
@@ -133,6 +142,7 @@ class Site:
         self._digest = hashlib.sha1(f"{name}:{prefix}".encode(), usedforsecurity=False).hexdigest()[:12]
         query = text("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
         found = set(connection.scalars(query))
+        self.prepared = {fences.name, self.tables.events.name} <= found
         wanted = [table.name for table in (self.tables.posts, self.tables.options)]
         if missing := [table for table in wanted if table not in found]:
             others = sorted(match[1] for table in found if (match := re.fullmatch(r"(\w*)options", table)))

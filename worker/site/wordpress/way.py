@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from worker.errors import BadSetting
@@ -20,6 +20,8 @@ class Told:
     why: str
     #: Whether the process that did it has certainly ended.
     ended: bool
+    #: All of its answer.
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 class Way(Protocol):
