@@ -105,5 +105,16 @@ def test_events_scheduled_by_many_processes_at_once_are_all_kept(lab: Lab, plugi
     assert len(kept) == 30
 
 
+def test_a_write_that_changes_nothing_holds_nobody_up(lab: Lab, plugin: Path) -> None:
+    code = """
+        $at = time() + 900; wp_schedule_single_event($at, 'anp_fine', ['x']); get_option('cron');
+        $wpdb->query("UPDATE wp_options SET option_value = 'a:1:{s:7:\\"version\\";i:2;}' WHERE option_name = 'cron'");
+        wp_unschedule_event($at, 'anp_fine', ['x']); // another process was first
+        echo $wpdb->get_var($wpdb->prepare('SELECT IS_FREE_LOCK(%s)', $argv[1]));
+    """
+    assert lab.wp(code, Site.connect(_settings(lab)).lock_name("option")) == "1"
+    assert due.scheduled(Site.connect(_settings(lab))) == []
+
+
 def _settings(lab: Lab) -> Settings:
     return Settings(site_kind="wordpress", database_url=lab.database_url)

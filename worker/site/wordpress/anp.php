@@ -221,6 +221,7 @@ if (!class_exists('Anp_Work', false)) {
             if (!is_array($now) || $now === $known) {
                 return $new;
             }
+            $there = $now;
             $was = self::flat($known);
             $is = self::flat($new);
             foreach (array_diff_key($was, $is) as [$at, $hook, $key]) {
@@ -236,6 +237,9 @@ if (!class_exists('Anp_Work', false)) {
             }
             $now = array_filter($now);
             uksort($now, 'strnatcasecmp');
+            if ($now == $there) { // nothing is left to write, so no write would end the lock
+                self::unlock('option');
+            }
             return $now + ['version' => 2];
         }
 

@@ -80,9 +80,11 @@ def _events(times: dict[serialized.Key, serialized.Value]) -> Iterator[Event]:
 
 
 def _event(due: int, hook: serialized.Key, sig: serialized.Key, event: serialized.Value) -> Event:
-    recurrence = event.get(b"schedule") if isinstance(event, dict) else 0
-    if recurrence not in (None, False) and not isinstance(recurrence, bytes):
-        raise _odd("an event with a schedule", event)
+    if not isinstance(event, dict):
+        raise _odd("an event with its arguments", event)
+    recurrence = event.get(b"schedule")
+    if recurrence is not None and recurrence is not False and not isinstance(recurrence, bytes):
+        raise _odd("the name of a recurrence, or false", recurrence)
     name = recurrence.decode(errors="replace") if isinstance(recurrence, bytes) and recurrence else None
     return Event(due, _text(hook), _text(sig), name)
 
