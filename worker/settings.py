@@ -90,6 +90,25 @@ class Settings(BaseSettings):
     wordpress_table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")] = "wp_"
     #: What signs requests to the plugin; the site's ANP_SECRET.
     wordpress_secret: SecretStr = SecretStr("")
+    #: Whether the WordPress keeps its objects in ANP_CACHE_URL (a Redis drop-in).
+    object_cache: bool = True
+    #: TOML file that says which pages a post's change affects. Empty: the one that is shipped for the kind of site.
+    pages: Path | None = None
+    #: How pages leave the web server's page cache: not at all (there is none), by PURGE requests, by requests with a
+    #: header that renders anew, or by deleting nginx' files.
+    page_cache: Literal["none", "purge", "refresh", "files"] = "none"
+    #: Where PURGE and refresh requests go, if not to ANP_SITE_URL.
+    page_cache_url: str = ""
+    #: The header of a refresh request; also used to see pages as they are now.
+    page_cache_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+: *[ -~]+$")] = "X-Refresh: 1"
+    #: Folder of nginx' page cache, as in fastcgi_cache_path.
+    page_cache_folder: Path | None = None
+    #: Its levels, as in fastcgi_cache_path.
+    page_cache_levels: Annotated[str, Field(pattern=r"^[12](:[12]){0,2}$")] = "1"
+    #: Its key: fastcgi_cache_key with {method}, {scheme}, {host} and {path} (nginx' $request_uri).
+    page_cache_key: Annotated[
+        str, Field(pattern=r"^([^{}]|\{(method|scheme|host|path)\})*\{path\}([^{}]|\{(method|scheme|host)\})*$")
+    ] = "{method}{path}"
     #: Further modules with tasks, comma separated.
     tasks: Commas = ()
     #: Files or folders with schedules, comma separated. Empty: the ones shipped with anp.

@@ -154,10 +154,9 @@ def clear(site: Site, batch: int = 500) -> Cleared:
         ids = sorted(set(notes.values()))
         try:
             removed += caches.clear_posts(site.known, ids)
-        except (redis.RedisError, AnpError) as error:
-            if isinstance(error, AnpError) and not error.retry_safe:
-                raise
-            log.warning("A cache does not answer; stale pages are cleared by the next run: %s", error)
+        except (redis.RedisError, AnpError, OSError) as error:
+            # Also where trying again will not help (a bad ANP_PAGES): a run that fails here would take its posts back.
+            log.warning("A cache was not cleared; the next run tries again: %s", error)
             return Cleared(removed, len(ids))
         with site.asked(write=True) as connection:
             connection.execute(delete(meta).where(meta.c.meta_id.in_(list(notes))))

@@ -24,6 +24,8 @@ class Tables:
     options: Table
     term_taxonomy: Table
     term_relationships: Table
+    terms: Table
+    users: Table
     #: Ours: what became of each event that was begun for anp.
     events: Table
 
@@ -43,8 +45,15 @@ def named(prefix: str) -> Tables:
         options=under(tables.options),
         term_taxonomy=under(tables.term_taxonomy),
         term_relationships=under(tables.term_relationships),
+        terms=under(tables.terms),
+        users=_users(metadata, f"{prefix}users"),
         events=_events(metadata, f"{prefix}anp_event"),
     )
+
+
+def _users(metadata: MetaData, name: str) -> Table:
+    """As far as the path of an author's pages needs it."""
+    return Table(name, metadata, Column("ID", BigInteger(), primary_key=True), Column("user_nicename", String(50)))
 
 
 def _events(metadata: MetaData, name: str) -> Table:
