@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Integer, cast, func, select
 
 from worker.settings import Settings
 from worker.site import database
@@ -111,7 +111,7 @@ class Shown:
         posts, meta = self.tables.posts, self.tables.postmeta
         query = select(posts.c.ID).join(meta, meta.c.post_id == posts.c.ID)
         query = query.where(posts.c.post_type == "post", posts.c.post_status == "publish", meta.c.meta_key == key)
-        query = query.order_by((meta.c.meta_value + 0).desc(), posts.c.ID).limit(limit)
+        query = query.order_by(cast(meta.c.meta_value, Integer).desc(), posts.c.ID).limit(limit)
         own = [entry for entry in self.declaration.page if entry.every is None and "slug" in entry.words]
         with database.reading(self.engine) as connection:
             ids = list(connection.scalars(query))
@@ -214,8 +214,8 @@ class Shown:
     def _count(self, connection: Connection, taxonomy: str) -> dict[str, int]:
         kind, terms = self.tables.term_taxonomy, self.tables.terms
         query = select(terms.c.slug, kind.c["count"]).join(kind, kind.c.term_id == terms.c.term_id)
-        rows: Any = connection.execute(query.where(kind.c.taxonomy == taxonomy))
-        return dict(rows)
+        rows = connection.execute(query.where(kind.c.taxonomy == taxonomy))
+        return dict(rows.tuples().all())
 
 
 class _Tree:

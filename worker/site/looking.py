@@ -116,7 +116,8 @@ def verify(known: Settings, before: Look, concurrency: int = 4) -> Verdict:
     if before.site != known.site_url:
         raise BadInput("This was seen on another site", expected=known.site_url, given=before.site)
     shown = Shown.connect(known)
-    declared = {path for path, seen in before.pages.items() if seen.declared}
+    # As it is declared now: a declaration that was mended meanwhile is tried without a further publish.
+    declared = set(shown.by([before.post])) & set(before.pages)
     after = _seen(known, shown, list(before.pages), declared, concurrency)
     steady = [path for path, seen in after.items() if seen.stable and before.pages[path].stable]
     changed = {path for path in steady if after[path].digest != before.pages[path].digest}

@@ -4,9 +4,10 @@ Keys are `<prefix>:<table prefix without its _>:<group>:<key>`, plain strings. N
 
 Keys (`<root>` is `anp:wp:`):
 `<root>posts:<ID>` `<root>post_meta:<ID>` `<root>posts:post_parent-<ID>` the post ·
-`<root><taxonomy>_relationships:<ID>` its terms · `<root>terms:<term>` a term with its count · `<root>timeinfo:lastpost…` `<root>general:wp_get_archives`
-`<root>calendar:get_calendar` · `<root>posts:last_changed` `<root>terms:last_changed` part of every query's key: a new
-value makes the old results unreachable.
+`<root><taxonomy>_relationships:<ID>` its terms · `<root>terms:<term>` a term with its count ·
+`<root>timeinfo:lastpost…` `<root>general:wp_get_archives` `<root>calendar:get_calendar` what lists show ·
+`<root>posts:last_changed` `<root>terms:last_changed` part of every query's key: a new value makes the old results
+unreachable.
 """
 
 from __future__ import annotations
