@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.wordpress import lab as labs
 from tests.wordpress.lab import Lab
+from worker.embedded import RedisServer
 from worker.settings import Settings
 
 SECRET = "a secret of the tests only"
 PLUGIN = Path(__file__).parents[2] / "deploy" / "wordpress" / "anp.php"
+#: An object cache for the tests.
+DROP_IN = Path(__file__).with_name("object-cache.php")
 #: Hooks of the tests, and a line in the lab's log for each post that becomes public.
 HOOKS = """<?php // Plugin Name: hooks of anp's tests
 define('ANP_SECRET', '%s');
@@ -105,3 +109,25 @@ def lab(running_lab: Lab, _plugins: Path) -> Iterator[Lab]:
     running_lab.tidy()
     yield running_lab
     running_lab.tidy()
+
+
+@pytest.fixture(scope="session")
+def _object_cache(running_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis of the WordPress' own, and a drop-in that keeps its objects there."""
+    place = running_lab.path / "wp-content" / "object-cache.php"
+    with RedisServer.cache(tmp_path_factory.mktemp("redis") / "objects") as server:
+        said = urlsplit(server.url)
+        text = DROP_IN.read_text(encoding="utf-8").replace("%PORT%", str(said.port))
+        place.write_text(text.replace("%PASSWORD%", said.password or ""), encoding="utf-8")
+        yield server
+        place.unlink()
+
+
+@pytest.fixture
+def cached(lab: Lab, _object_cache: RedisServer, redis_server: object) -> Settings:
+    """The settings of a WordPress with an empty object cache, and nginx' page cache as files."""
+    with _object_cache.client() as client:
+        client.flushall()
+    return known(
+        lab, wordpress_path=lab.path, cache_url=_object_cache.url, page_cache="files", page_cache_folder=lab.pages
+    )

@@ -215,7 +215,7 @@ class Shown:
         kind, terms = self.tables.term_taxonomy, self.tables.terms
         query = select(terms.c.slug, kind.c["count"]).join(kind, kind.c.term_id == terms.c.term_id)
         rows = connection.execute(query.where(kind.c.taxonomy == taxonomy))
-        return dict(rows.tuples().all())
+        return {row[0]: row[1] for row in rows}
 
 
 class _Tree:
