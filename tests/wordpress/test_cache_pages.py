@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from worker.site.wordpress import way as ways
 from worker.site.wordpress.publishing import Orders
 from worker.site.wordpress.site import Site
 
+#: A must-use plugin of ours.
+SPREAD = Path(__file__).parents[2] / "deploy" / "wordpress" / "anp-pages.php"
 #: Pages that no post's change affects.
 OTHERS = ["/sample-page/", "/wp-sitemap.xml", "/comments/feed/"]
 
@@ -144,3 +149,21 @@ def test_the_sitemap_is_read_whole_and_two_warmers_have_each_page_rendered_once(
     shared = [visit for visit in made if visit.shared]
     assert shared
     assert {visit.cache for visit in shared} == {"HIT"}
+
+
+def test_with_our_plugin_kept_pages_end_at_different_times(lab: Lab, cached: Settings) -> None:
+    lab.seed(10)
+    paths = [path for path in worth.paths(cached, 14) if path != "/feed/"]
+    pages = Files.of(cached)
+    place = lab.path / "wp-content" / "mu-plugins" / SPREAD.name
+    pages.purge([*paths, "/no-such-page/"])
+    shutil.copy(SPREAD, place)
+    try:
+        states(lab, [*paths, "/no-such-page/"])
+    finally:
+        place.unlink()
+    # The head of nginx' file: its version, then when the page ends; seconds since 1970.
+    left = [struct.unpack("=QQ", pages.file(path).read_bytes()[:16])[1] - time.time() for path in paths]
+    assert all(500 < seconds < 665 for seconds in left)
+    assert max(left) - min(left) > 10
+    assert not pages.file("/no-such-page/").exists()
