@@ -90,8 +90,6 @@ class Settings(BaseSettings):
     wordpress_table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")] = "wp_"
     #: What signs requests to the plugin; the site's ANP_SECRET.
     wordpress_secret: SecretStr = SecretStr("")
-    #: Whether the WordPress keeps its objects in ANP_CACHE_URL (a Redis drop-in).
-    object_cache: bool = True
     #: TOML file that says which pages a post's change affects. Empty: the one that is shipped for the kind of site.
     pages: Path | None = None
     #: How pages leave the web server's page cache: not at all (there is none), by PURGE requests, by requests with a

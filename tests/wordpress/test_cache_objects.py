@@ -151,9 +151,9 @@ def test_a_cache_that_is_away_leaves_a_note_and_the_next_run_clears(lab: Lab, ca
     page(lab, post)
     publishing.note(Site.connect(cached), [post])
     away = cached.model_copy(update={"cache_url": "redis://127.0.0.1:1/0"})
-    assert publishing.clear(Site.connect(away)).left == 1
+    assert publishing.clear(Site.connect(away)).left >= 1
     gone = cached.model_copy(update={"page_cache_folder": lab.pages / "not there"})
-    assert publishing.clear(Site.connect(gone)).left == 1
+    assert publishing.clear(Site.connect(gone)).left >= 1
     done = publishing.clear(Site.connect(cached))
     assert (done.left, done.pages > 0) == (0, True)
     eventually(lambda: objects(cached).client.get(f"anp:wp:posts:{post}") is None, 5)

@@ -7,25 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import product
-from math import ceil
-from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Integer, cast, func, select
 
 from worker.settings import Settings
-from worker.site import database
+from worker.site import categories, database, lists, tags
 from worker.site.declared import Affected, Declaration, load
 from worker.site.pages import list_path
-from worker.site.posts import DEFAULT_PER_PAGE
 from worker.site.tables import NO_DATE
 from worker.site.wordpress.tables import Tables, named
 
 #: Posts in one part of WordPress' sitemap.
 SITEMAP_PART = 2000
-CATEGORY, TAG = "category", "post_tag"
+CATEGORY, TAG = categories.TAXONOMY, tags.TAXONOMY
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +122,13 @@ class Shown:
         query = select(posts.c.ID, posts.c.post_name, posts.c.post_date, posts.c.post_author)
         rows = connection.execute(query.where(posts.c.ID.in_(ids)).order_by(posts.c.ID)).all()
         authors = self._authors(connection, {row.post_author for row in rows})
-        tags, lists = self._of(connection, ids, TAG), _Tree(connection, self.tables)
-        counts, categories = self._count(connection, TAG), self._of(connection, ids, CATEGORY)
+        tagged, tree = self._of(connection, ids, TAG), categories.Tree(connection, self.tables)
+        counts, filed = self._count(connection, TAG), self._of(connection, ids, CATEGORY)
         return [
             Subject(
                 row.ID, row.post_name, row.post_date, authors.get(row.post_author, ""),
-                lists.above([term for term, _ in categories.get(row.ID, ())]),
-                {slug: counts.get(slug, 0) for _, slug in tags.get(row.ID, ())},
+                tree.above([term for term, _ in filed.get(row.ID, ())]),
+                {slug: counts.get(slug, 0) for _, slug in tagged.get(row.ID, ())},
             )
             for row in rows
         ]  # fmt: skip
@@ -145,8 +142,7 @@ class Shown:
             if entry.pages == 1:
                 yield base
                 continue
-            # One more: the list that this post is about to make a page longer, or shorter.
-            length = ceil((self._length(connection, entry, post, words) + 1) / self._per_page(connection))
+            length = lists.pages(connection, self.tables, self._length(connection, post, words))
             last = length if entry.pages == "all" else min(entry.pages, length)
             yield from (list_path(base, page) for page in range(1, last + 1))
 
@@ -161,27 +157,16 @@ class Shown:
         for subject in self.subjects(connection, ids):
             yield from self._paths(connection, entry, subject)
 
-    def _length(self, connection: Connection, entry: Affected, post: Subject, words: dict[str, str]) -> int:
+    def _length(self, connection: Connection, post: Subject, words: dict[str, str]) -> int:
         """How many public posts the list has."""
         if "tag" in words:
             return post.tags[words["tag"]]
         if "category" in words:
             return post.categories[words["category"]]
-        posts, users = self.tables.posts, self.tables.users
-        query = select(func.count()).select_from(posts)
-        query = query.where(posts.c.post_type == "post", posts.c.post_status == "publish")
-        if "author" in words:
-            query = query.join(users, posts.c.post_author == users.c.ID).where(users.c.user_nicename == words["author"])
-        since = f"{post.date:%Y-%m-%d}"[: 10 if "day" in entry.words else 7 if "month" in entry.words else 4]
-        if "year" in words:
-            query = query.where(posts.c.post_date.between(*_span(since)))
-        return int(connection.scalar(query) or 0)
-
-    def _per_page(self, connection: Connection) -> int:
-        options = self.tables.options
-        query = select(options.c.option_value).where(options.c.option_name == "posts_per_page")
-        value = str(connection.scalar(query) or "")
-        return int(value) if value.isdigit() and int(value) else DEFAULT_PER_PAGE
+        since = f"{post.date:%Y-%m-%d}"[: 10 if "day" in words else 7 if "month" in words else 4]
+        return lists.length(
+            connection, self.tables, author=words.get("author"), since=since if "year" in words else None
+        )
 
     def _sitemaps(self, connection: Connection, entry: Affected, post: Subject) -> list[str]:
         if "sitemap" not in entry.words:
@@ -218,39 +203,6 @@ class Shown:
         return {row[0]: row[1] for row in rows}
 
 
-class _Tree:
-    """The categories, each with those above it: a post of one is on the lists of all of them."""
-
-    def __init__(self, connection: Connection, tables: Tables) -> None:
-        kind, terms = tables.term_taxonomy, tables.terms
-        query = select(terms.c.term_id, terms.c.slug, kind.c.parent, kind.c["count"])
-        query = query.join(kind, kind.c.term_id == terms.c.term_id).where(kind.c.taxonomy == CATEGORY)
-        rows: Any = connection.execute(query)
-        self.rows: dict[int, tuple[str, int, int]] = {term: (slug, parent, count) for term, slug, parent, count in rows}
-        self.sizes: dict[int, int] = {}
-        for term, (_, _, count) in self.rows.items():
-            for above in self.line(term):
-                self.sizes[above] = self.sizes.get(above, 0) + count
-
-    def line(self, term: int) -> list[int]:
-        """A category and those above it, from the top down."""
-        found: list[int] = []
-        while term in self.rows and term not in found:  # a damaged tree may go in a circle
-            found.append(term)
-            term = self.rows[term][1]
-        return found[::-1]
-
-    def above(self, terms: Sequence[int]) -> dict[str, int]:
-        """By path the lists of these categories and of those above them, with how many posts each has."""
-        found: dict[str, int] = {}
-        for term in terms:
-            line = self.line(term)
-            for depth in range(1, len(line) + 1):
-                path = "/".join(self.rows[part][0] for part in line[:depth])
-                found[path] = self.sizes[line[depth - 1]]
-        return found
-
-
 def _words(entry: Affected, post: Subject, sitemaps: Sequence[str]) -> Iterator[dict[str, str]]:
     """Every way to fill in an entry's path for a post; none where the post lacks what it names."""
     known: dict[str, list[str]] = {
@@ -261,15 +213,3 @@ def _words(entry: Affected, post: Subject, sitemaps: Sequence[str]) -> Iterator[
     names = sorted(entry.words)
     for values in product(*(known[name] for name in names)):
         yield dict(zip(names, values, strict=True))
-
-
-def _span(since: str) -> tuple[datetime, datetime]:
-    """The first moment of a year, month or day, given as the beginning of an ISO date, and its last second."""
-    first = datetime.fromisoformat((since + "-01-01")[:10])
-    if len(since) == 4:
-        following = first.replace(year=first.year + 1)
-    elif len(since) == 7:
-        following = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
-    else:
-        following = first + timedelta(days=1)
-    return first, following - timedelta(seconds=1)

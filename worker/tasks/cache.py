@@ -112,7 +112,7 @@ def warm_pages(
         self.progress(done, total)
         return bool(self.cancelled)
 
-    made = warm.visit(known.site_url, paths, asked, flights=Flights.connect(known, "ask"), each=report)
+    made = warm.visit(known.site_url, paths, asked, flights=_flights(known), each=report)
     stopped = warm.too_bad(made, asked)
     measured = set(paths[:MEASURED])
     after = [] if stopped or self.cancelled else warm.visit(known.site_url, paths[:MEASURED], polite)
@@ -129,6 +129,12 @@ def warm_pages(
         after=warm.figures(after) if after else None,
         errors=list(all_of_them.errors),
     )
+
+
+def _flights(known: Settings) -> Flights | None:
+    """None where a WordPress names no Redis of its cache: the run's lock keeps warmings apart there."""
+    named = known.site_kind == "demo" or "cache_url" in known.model_fields_set
+    return Flights.connect(known, "ask") if named else None
 
 
 @app.task(

@@ -200,8 +200,8 @@ def restore(known: Settings, objects: Sequence[KeptObject], files: Sequence[Kept
 
 
 def _objects(known: Settings) -> Objects | None:
-    """The object cache, after both servers were asked whether they are one; None where WordPress has none."""
-    if not known.object_cache:
+    """The object cache, after both servers were asked whether they are one; None where the settings name none."""
+    if "cache_url" not in known.model_fields_set:
         return None
     cache = ObjectCache.connect(known)
     separation.require_live(known.redis_url, cache.client)
