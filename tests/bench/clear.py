@@ -20,7 +20,7 @@ from worker.site import clearing
 from worker.site.object_cache import ObjectCache
 from worker.site.wordpress.objects import Objects
 
-ROUNDS = 5
+ROUNDS = 3
 #: Keys a second, and milliseconds: what is promised.
 RATE, PAUSE = 50_000, 5
 #: Bytes of a page here: the keys are what counts.
@@ -55,7 +55,7 @@ class Round:
 
 def lines(place: Place) -> list[Line]:
     """Keys a second, and what a reader waits meanwhile."""
-    count = place.either(100_000, 400_000)
+    count = place.either(100_000, 200_000)
     with RedisServer(place.folder / "cache", {**CACHE, "maxmemory": "2gb", "slowlog-log-slower-than": "200"}) as server:
         known = Settings(redis_url=place.server.url, cache_url=server.url, site_kind="wordpress")
         cache = ObjectCache.connect(known)

@@ -26,7 +26,7 @@ def post(posts: Posts) -> int:
         day = datetime.fromisoformat("2019-03-07 10:00")
         row = {"post_name": SLUG, "post_status": "publish", "post_type": "post", "post_date": day}
         made = connection.execute(insert(table).values(**row))
-        number = int(made.inserted_primary_key[0])
+        number = int(made.lastrowid)
         for term, slug, parent, count in ((9001, "news", 0, 25), (9002, "world", 9001, 1), (9003, "other", 0, 3)):
             connection.execute(insert(terms).values(term_id=term, slug=slug, name=slug))
             kind = {"taxonomy": "category", "parent": parent, "count": count}
