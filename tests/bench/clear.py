@@ -18,6 +18,7 @@ from worker.embedded.server import CACHE, RedisServer
 from worker.settings import Settings
 from worker.site import clearing
 from worker.site.object_cache import ObjectCache
+from worker.site.sweep import sweep
 from worker.site.wordpress.objects import Objects
 
 ROUNDS = 3
@@ -125,8 +126,7 @@ def _pages(cache: ObjectCache) -> int:
 
 
 def _group(cache: ObjectCache, known: Settings) -> int:
-    objects = Objects.of(cache.client, known)
-    return sum(int(cache.client.unlink(*keys)) for keys in objects.group("post-queries"))
+    return sweep(cache.client, Objects.of(cache.client, known).root, "post-queries:")
 
 
 def _nothing(count: int) -> int:

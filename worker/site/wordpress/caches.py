@@ -19,6 +19,7 @@ from worker.site import purging, separation
 from worker.site.affected import Shown
 from worker.site.object_cache import ObjectCache
 from worker.site.purging import Files, PageCache
+from worker.site.sweep import sweep
 from worker.site.wordpress.objects import KeptObject, Objects, of_posts
 
 #: Bytes of one entry of kept things; below the limit of an undo entry, with room for its other fields.
@@ -171,7 +172,7 @@ def clear_group(known: Settings, group: str) -> int:
     objects = _objects(known)
     if objects is None:
         return 0
-    return sum(int(objects.client.unlink(*keys)) for keys in objects.group(group))
+    return sweep(objects.client, objects.root, f"{group}:")
 
 
 def restore(known: Settings, objects: Sequence[KeptObject], files: Sequence[KeptFile], changed: str) -> Counter[str]:

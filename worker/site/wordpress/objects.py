@@ -16,7 +16,6 @@ import base64
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any, TypedDict
 
 from sqlalchemy import select
@@ -26,7 +25,6 @@ from worker.site import database
 from worker.site.object_cache import script
 from worker.site.wordpress.tables import Tables
 
-BATCH = 500
 OF_POST = ("posts:{id}", "posts:post_parent-{id}", "post_meta:{id}")
 SHARED = ("posts:all_page_ids", "general:wp_get_archives", "calendar:get_calendar")
 ZONES = ("server", "gmt", "blog")
@@ -123,12 +121,6 @@ class Objects:
             dump = zlib.decompress(base64.b64decode(entry["dump"]))
             outcomes[put_back(keys=keys, args=[changed, entry["until"], dump]).decode()] += 1
         return outcomes
-
-    def group(self, name: str) -> Iterator[list[bytes]]:
-        """The keys of one group, such as `post-queries`, in batches; the name was checked by `clearing.target`."""
-        found = self.client.scan_iter(match=f"{self.root}{name}:*", count=BATCH)
-        while batch := list(islice(found, BATCH)):
-            yield batch
 
 
 def of_posts(tables: Tables, engine: Any, ids: Sequence[int]) -> list[str]:
