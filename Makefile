@@ -2,12 +2,13 @@
 PYTHON ?= python3
 ARGS ?=
 STACK ?= on
+SITE ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help up test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
+.PHONY: help up test site-test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +18,9 @@ up: $(READY)     ## the main job: embedded Redis, demo site, beat, worker, Flowe
 
 test: $(READY)   ## the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest -n 3 $(ARGS)
+
+site-test: $(READY) ## the tests on a real WordPress (skips without one; SITE=required fails)
+	@$(BIN)/python -m pytest --wordpress=$(SITE) tests/wordpress $(ARGS)
 
 faults: $(READY) ## the fault suite: real processes killed, paused and cut off
 	@$(BIN)/python -m pytest -m faults -n 5 tests/faults $(ARGS)

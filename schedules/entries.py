@@ -10,8 +10,11 @@ from typing import Any
 
 from schedules.problem import Problem, shown
 from worker.errors import did_you_mean
+from worker.settings import settings
 
 SHIPPED = Path(__file__).parent
+#: What comes with anp, by what serves the site.
+BY_KIND = {"demo": (SHIPPED,), "wordpress": (SHIPPED / "maintenance.toml", SHIPPED / "wordpress")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,13 @@ def files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
     """The files that hold schedules.
 
     Args:
-        paths: files and folders; a folder stands for its *.toml. None given: the folder shipped with anp.
+        paths: files and folders; a folder stands for its *.toml. None given: what is shipped for this kind of site.
 
     Yields:
         Each file once, in the order given; a problem for a path that has none.
     """
     seen: set[Path] = set()
-    for path in paths or (SHIPPED,):
+    for path in paths or BY_KIND[settings().site_kind]:
         found = sorted(path.glob("*.toml")) if path.is_dir() else [path]
         if not found:
             yield Problem(str(path), "", "the folder has no schedules", expected="at least one .toml file")

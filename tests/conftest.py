@@ -20,9 +20,11 @@ PASSWORD = "loopback"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What the tests in containers need."""
+    """What the tests in containers and on a WordPress need."""
     choices = ("off", "on", "required")
     parser.addoption("--stack", choices=choices, default="off", help="run the tests in containers, where Docker is")
+    choices = ("off", "auto", "required")
+    parser.addoption("--wordpress", choices=choices, default="off", help="run the tests on a WordPress, where one is")
 
 
 def pytest_configure(config: pytest.Config) -> None:

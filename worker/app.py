@@ -20,7 +20,10 @@ from worker.settings import Settings, settings
 from worker.task import ReliableTask
 
 #: The task modules that come with anp.
-SHIPPED = ("worker.tasks.content", "worker.tasks.cache", "worker.tasks.maintenance", "worker.tasks.system")
+SHIPPED = (
+    "worker.tasks.content", "worker.tasks.cache", "worker.tasks.maintenance", "worker.tasks.system",
+    "worker.tasks.wordpress",
+)  # fmt: skip
 #: Options that Celery reads from the decorator without their being attributes of Task.
 CELERY_OPTIONS = frozenset({
     "autoretry_for", "dont_autoretry_for", "retry_kwargs", "retry_backoff", "retry_backoff_max", "retry_jitter",

@@ -89,6 +89,31 @@ class Settings(BaseSettings):
     site_url: str = "http://127.0.0.1:8000"
     #: What serves the site: the demo, or a WordPress.
     site_kind: Literal["demo", "wordpress"] = "demo"
+    #: Folder of the WordPress' files; its code is run with php from there. Empty: over HTTP, through the plugin.
+    wordpress_path: Path | None = None
+    #: The php that runs WordPress' code: a name on the PATH, or a path.
+    wordpress_php: str = "php"
+    #: What the names of the WordPress' tables begin with.
+    wordpress_table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,40}$")] = "wp_"
+    #: What signs requests to the plugin; the site's ANP_SECRET.
+    wordpress_secret: SecretStr = SecretStr("")
+    #: TOML file that says which pages a post's change affects. Empty: the one that is shipped for the kind of site.
+    pages: Path | None = None
+    #: How pages leave the web server's page cache: not at all (there is none), by PURGE requests, by requests with a
+    #: header that renders anew, or by deleting nginx' files.
+    page_cache: Literal["none", "purge", "refresh", "files"] = "none"
+    #: Where PURGE and refresh requests go, if not to ANP_SITE_URL.
+    page_cache_url: str = ""
+    #: The header of a refresh request; also used to see pages as they are now.
+    page_cache_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+: *[ -~]+$")] = "X-Refresh: 1"
+    #: Folder of nginx' page cache, as in fastcgi_cache_path.
+    page_cache_folder: Path | None = None
+    #: Its levels, as in fastcgi_cache_path.
+    page_cache_levels: Annotated[str, Field(pattern=r"^[12](:[12]){0,2}$")] = "1"
+    #: Its key: fastcgi_cache_key with {method}, {scheme}, {host} and {path} (nginx' $request_uri).
+    page_cache_key: Annotated[
+        str, Field(pattern=r"^([^{}]|\{(method|scheme|host|path)\})*\{path\}([^{}]|\{(method|scheme|host)\})*$")
+    ] = "{method}{path}"
     #: Further modules with tasks, comma separated.
     tasks: Commas = ()
     #: Files or folders with schedules, comma separated. Empty: the ones shipped with anp.

@@ -16,6 +16,7 @@ from schedules import occurrences
 from schedules.catalog import Catalog, load
 from worker.app import guard
 from worker.errors import BadDeclaration
+from worker.settings import settings
 
 GOOD = '[[schedule]]\nname = "one"\ntask = "site.publish"\nevery = "30s"\ninput = { site = "main" }\n'
 
@@ -202,3 +203,23 @@ def test_what_a_beat_entry_cannot_say_here_is_refused(
         beat(app, tmp_path, **entry)
     assert said in str(caught.value)
     assert 'beat_schedule, schedule "theirs"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "not_there"),
+    [("demo", "rebuild-sitemap", "run-due-events"), ("wordpress", "run-due-events", "rebuild-sitemap")],
+)
+def test_the_shipped_schedules_are_those_of_the_kind_of_site(
+    monkeypatch: pytest.MonkeyPatch, kind: str, there: str, not_there: str
+) -> None:
+    from worker.app import app as ours
+
+    monkeypatch.setenv("ANP_SITE_KIND", kind)
+    settings.cache_clear()
+    try:
+        names = set(load((), ours))
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    assert {there, "publish-due-posts", "prune-ledger"} <= names
+    assert not_there not in names

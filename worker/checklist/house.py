@@ -12,7 +12,9 @@ from worker.reliability.records import Node
 from worker.settings import Settings, sources
 
 #: Settings that hold a secret.
-SECRET = ("redis_url", "cache_url", "database_url", "flower_password", "alert_url", "sentinel_password")
+SECRET = (
+    "redis_url", "cache_url", "database_url", "flower_password", "alert_url", "sentinel_password", "wordpress_secret",
+)  # fmt: skip
 #: Characters of a password that nobody guesses.
 LONG = 16
 #: Passwords that everybody guesses.

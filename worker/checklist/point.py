@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Point:
     """One thing that was looked at."""
 
-    #: What it belongs to: `ledger`, `cache`, `secrets`, `settings`, `tasks`, `schedules`, `nodes`, `pages`.
+    #: What it belongs to: `ledger`, `cache`, `secrets`, `settings`, `tasks`, `schedules`, `nodes`, `pages` or
+    #: `wordpress`.
     area: str
     #: What should be so.
     what: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from worker.cli import printing
+from worker.cli import looking, printing
 from worker.cli.following import follow, tell_end
 from worker.cli.printing import AsJson, Limit
 from worker.cli.reach import ledger
@@ -21,7 +21,8 @@ from worker.settings import settings
 if TYPE_CHECKING:
     from worker.site.object_cache import ObjectCache
 
-app = typer.Typer(no_args_is_help=True, help="The site's cache: keys, audit, clear.")
+app = typer.Typer(no_args_is_help=True, help="The site's caches: keys, audit, clear, compare, look, verify.")
+looking.add_to(app)
 
 
 @app.command("keys")
@@ -68,6 +69,7 @@ def clear(
     post: Annotated[int | None, typer.Option(help="Every page that shows this post.")] = None,
     tag: Annotated[str | None, typer.Option(help="Every page of this tag's list.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Every page whose path begins so: /tag/python/")] = None,
+    group: Annotated[str | None, typer.Option(help="A group of WordPress' object cache: post-queries")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be cleared.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -75,19 +77,36 @@ def clear(
 
     Example: `anp cache clear --tag python --dry-run`
     """
-    from worker.site import clearing
-
-    with _cache() as cache:
-        target = clearing.target(cache, post=post, tag=tag, prefix=prefix)
-        paths = clearing.preview(cache, target) if dry_run else []
+    wanted = {"post": post, "tag": tag, "prefix": prefix, "group": group}
+    paths = _checked(dry_run=dry_run, **wanted)
     if dry_run:
         _tell_preview(paths, json=json)
         return
-    wanted = {"post": post, "tag": tag, "prefix": prefix}
     given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     task = task_named("cache.clear")
     with ledger(to_read=False) as found:
         tell_end(follow(found, task.apply_async(kwargs=given).id), json=json)
+
+
+def _checked(*, dry_run: bool, **wanted: Any) -> list[str]:
+    """Refuse what cannot be cleared before it is enqueued; what would be cleared, if that is asked."""
+    from worker.site import audit as site_audit
+    from worker.site import clearing
+    from worker.site.wordpress import caches
+
+    known = settings()
+    with _cache() as cache:
+        if known.site_kind == "wordpress" or wanted["group"] is not None:
+            what = caches.target(known, **wanted)
+            if what.group is not None:
+                start = f"{cache.root}{what.group}:"
+                return (
+                    [name for name in site_audit.names(cache, 1_000_000) if name.startswith(start)] if dry_run else []
+                )
+            return caches.preview(known, what.posts, what.paths) if dry_run else []
+        wanted.pop("group")
+        target = clearing.target(cache, **wanted)
+        return clearing.preview(cache, target) if dry_run else []
 
 
 def _tell_preview(paths: list[str], *, json: bool) -> None:
@@ -96,15 +115,21 @@ def _tell_preview(paths: list[str], *, json: bool) -> None:
         return
     for path in paths:
         printing.say(path)
-    printing.note(f"{len(paths)} pages would be cleared; nothing was")
+    printing.note(f"{len(paths)} pages and keys would be cleared; nothing was")
 
 
 @contextmanager
 def _cache() -> Iterator[ObjectCache]:
     from worker.site import clearing
+    from worker.site.object_cache import ObjectCache
+    from worker.site.wordpress.objects import Objects
 
+    known = settings()
     try:
-        yield clearing.connect(settings())
+        cache = clearing.connect(known)
+        if known.site_kind == "wordpress":
+            cache = ObjectCache(cache.client, Objects.of(cache.client, known).root)
+        yield cache
     except RedisError as error:
         raise AnpError(
             "The cache does not answer",

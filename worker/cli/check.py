@@ -9,6 +9,7 @@ import typer
 from worker.checklist import house, pages
 from worker.checklist import redis as servers
 from worker.checklist.point import Point
+from worker.checklist.wordpress import wordpress
 from worker.cli import printing
 from worker.cli.catalog import catalog
 from worker.cli.printing import AsJson
@@ -59,6 +60,8 @@ def _points() -> Iterator[Point]:
             yield from house.nodes(found.nodes())
     except AnpError as error:
         yield Point("nodes", "workers and beats live", str(error), "`anp worker`, `anp beat`")
+    if known.site_kind == "wordpress":
+        yield from wordpress(known)
     if "site_url" in known.model_fields_set:
         yield from pages.site(known.site_url)
 

@@ -9,6 +9,7 @@ from typing import Literal
 import redis
 
 from worker.settings import Settings
+from worker.site.flight import Flights
 from worker.site.object_cache import Looked, ObjectCache, Page
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 PATIENCE = 0.25
 #: Seconds without a further try after the cache did not answer.
 PAUSE = 1.0
+#: Seconds to wait for another reader's rendering of the same page.
+LONGEST_WAIT = 5.0
 
 
 class PageStore:
@@ -30,6 +33,7 @@ class PageStore:
 
     def __init__(self, settings: Settings) -> None:
         self.cache = ObjectCache.connect(settings, timeout=PATIENCE, retries=0)
+        self.flights = Flights(self.cache.client, self.cache.root, "render")
         self._again_at = 0.0
 
     def look(self, path: str) -> tuple[Looked | None, Literal["MISS", "BYPASS"]]:
@@ -48,6 +52,12 @@ class PageStore:
             self.cache.put(path, page, since=since)
         except redis.RedisError as error:
             self._away(error)
+
+    def looked_again(self, path: str) -> Looked | None:
+        """What another reader's rendering left, after waiting for it; None when it left nothing in time."""
+        self.flights.landed(path, LONGEST_WAIT)
+        looked, _ = self.look(path)
+        return looked if looked is not None and looked.page is not None else None
 
     def answers(self) -> bool:
         """Whether the cache answers now."""

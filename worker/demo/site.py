@@ -134,13 +134,29 @@ class DemoSite:
         looked, state = self.store.look(path)
         if looked is not None and looked.page is not None:
             return _response(looked.page, "HIT", f"cache;dur={_ms(started)}", 0)
+        if looked is None:
+            return self._rendered(request, path, render, None, state, started)
+        with self.store.flights.flight(path) as ours:
+            # Looked at once more: another's rendering may have ended between the look and the flight.
+            found = self.store.look(path)[0] if ours else None
+            if ours and (found is None or found.page is None):
+                return self._rendered(request, path, render, looked.at, state, started)
+        found = found or self.store.looked_again(path)
+        if found is not None and found.page is not None:
+            return _response(found.page, "HIT", f"cache;dur={_ms(started)}", 0)
+        return self._rendered(request, path, render, looked.at, state, started)
+
+    def _rendered(
+        self, request: Request, path: str, render: Render, since: int | None, state: str, started: float
+    ) -> Response:
+        """Rendered now, and kept where there is a cache."""
         with database.measured() as queries, database.reading(self.posts.engine) as connection:
             page = render(connection)
         if page is None:
             return self.missing(request, None)
         timing = _timing(started, queries)
-        if looked is not None:
-            self.store.keep(path, page, looked.at)
+        if since is not None:
+            self.store.keep(path, page, since)
         return _response(page, state, timing, queries.count)
 
     def _front(self, connection: Connection, page: int) -> Page | None:

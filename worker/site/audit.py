@@ -25,7 +25,9 @@ WITHOUT = "no end"
 
 @dataclass(slots=True)
 class Group:
-    """The keys of one kind: `front`, `post`, `tag`, `feed`, `sitemap` pages; `tag sets`; `marks`."""
+    """The keys of one kind: `front`, `post`, `tag`, `feed`, `sitemap` pages; `tag sets`; `marks`; `flights`. On a
+    WordPress its groups.
+    """
 
     #: Keys seen.
     keys: int = 0
@@ -129,7 +131,7 @@ def _group(name: str) -> str:
     kind, _, rest = name.partition(":")
     if kind == "page":
         return pages.group(rest)
-    return {"tag": "tag sets", "cleared": "marks"}.get(kind, "unknown")
+    return {"tag": "tag sets", "cleared": "marks", "flight": "flights"}.get(kind, kind if rest else "unknown")
 
 
 def _class(left_ms: int) -> str:

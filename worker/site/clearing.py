@@ -1,6 +1,6 @@
 """Taking pages out of the cache: by post, by tag or by path prefix.
 
-Bounded batches of SCAN or SSCAN, then UNLINK; never a pattern given from outside, never a whole database.
+Bounded batches, and a `sweep` for what need not be kept; never a pattern given from outside, never a whole database.
 Tag sets stay (they end by themselves), so that a page that is put back can still be cleared by its tags.
 """
 
@@ -17,6 +17,7 @@ from worker.site import kept as kept_pages
 from worker.site import pages, separation
 from worker.site.kept import Kept
 from worker.site.object_cache import ANY, ObjectCache
+from worker.site.sweep import sweep
 
 BATCH = 500
 _PATH = re.compile(r"/[A-Za-z0-9%._~!$&'()+,;=:@/-]*")
@@ -125,6 +126,9 @@ def clear(cache: ObjectCache, what: Target, *, record: Record | None = None, kee
     at = cache.mark([what.tag or ANY])
     removed = kept = size = 0
     for keys in matching(cache, what):
+        if what.prefix is not None and (record is None or size >= keep):
+            removed += sweep(cache.client, cache.key("page", ""), what.prefix)
+            break
         if record and size < keep:
             for chunk in kept_pages.chunks(kept_pages.read(cache, keys), keep - size):
                 record(chunk, at)

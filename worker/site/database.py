@@ -24,7 +24,7 @@ from worker.errors import BadSetting
 
 _WRITE = "anp_write"
 _SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON")
-_MARIADB_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 60, "write_timeout": 60}
+_MARIADB_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 30, "write_timeout": 30}
 
 
 @dataclass(slots=True)

@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstra
 
 from worker.app import app
 from worker.reliability.retry import Retries
-from worker.settings import settings
+from worker.settings import Settings, settings
 from worker.site import builds, publishing, sitemap, stale
 from worker.site.object_cache import ObjectCache
 from worker.site.posts import Posts, utc_now
+from worker.site.wordpress import publishing as wordpress
+from worker.site.wordpress import way as ways
+from worker.site.wordpress.site import Site
 
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -65,8 +68,10 @@ def publish_due(self: Any, site: SiteName = "main", batch: Annotated[int, Field(
         batch: posts in one run, at most.
     """
     known = settings()
-    posts = Posts.connect(known)
     at = datetime.fromisoformat(self.step("look", _now))  # the same for every attempt of the run
+    if known.site_kind == "wordpress":
+        return _publish_wordpress(self, known, site, batch, at)
+    posts = Posts.connect(known)
     ids = self.step("find", posts.due, batch, at)
     live: list[publishing.Published] = []
     if ids:
@@ -83,17 +88,52 @@ def publish_due(self: Any, site: SiteName = "main", batch: Annotated[int, Field(
     )
 
 
+def _publish_wordpress(task: Any, known: Settings, site: str, batch: int, at: datetime) -> Published:
+    """The same on a WordPress, by its own code."""
+    served, way = Site.connect(known), ways.chosen(known)
+    ids = task.step("find", wordpress.due, served, batch, at)
+    live: list[wordpress.Live] = []
+    if ids:
+        task.undo("publish", ids=ids)
+        live = wordpress.publish(served, way, ids, _orders(task, site))
+    cleared = wordpress.clear(served)
+    return Published(
+        ids=[one.id for one in live],
+        count=len(live),
+        latest_seconds=max((one.late for one in live), default=0.0),
+        pages_cleared=cleared.pages,
+        remaining=wordpress.count_due(served, at),
+        stale=cleared.left,
+    )
+
+
+def _orders(task: Any, site: str) -> wordpress.Orders:
+    return wordpress.Orders(task.run_id, (f"publish:{site}", task.fence), lambda: bool(task.cancelled))
+
+
 @publish_due.on_rollback(
     "Puts the posts of the run back to 'future' and clears the pages that show them. Pause the schedule first, "
-    "or its next tick publishes them again."
+    "or its next tick publishes them again (on a WordPress also the one of wordpress.run_due_events)."
 )
 def unpublish(self: Any, undo: Any, site: str = "main", batch: int = 0) -> None:  # noqa: ARG001
     """Take the run's posts back; what an editor published meanwhile stays."""
     known = settings()
+    if known.site_kind == "wordpress":
+        _unpublish_wordpress(self, undo, known, site)
+        return
     posts = Posts.connect(known)
     for entry in undo:
         publishing.unpublish(posts.engine, entry.data["ids"], site=site, run=self.run_id, fence_number=self.fence)
         stale.clear(posts.engine, ObjectCache.connect(known))
+
+
+def _unpublish_wordpress(task: Any, undo: Any, known: Settings, site: str) -> None:
+    served, way = Site.connect(known), ways.chosen(known)
+    orders = wordpress.Orders(task.run_id, (f"publish:{site}", task.fence))
+    for entry in undo:
+        if not wordpress.unpublish(served, way, entry.data["ids"], orders):
+            entry.skip("none of its posts is public by this run")
+        wordpress.clear(served)
 
 
 @app.task(

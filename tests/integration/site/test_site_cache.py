@@ -13,6 +13,7 @@ from worker.site import audit, clearing
 from worker.site.clearing import clear, target
 from worker.site.kept import Kept, restore
 from worker.site.object_cache import ObjectCache, Page
+from worker.site.sweep import sweep
 
 
 def put(cache: ObjectCache, path: str, *tags: str, lifetime: float = 600) -> None:
@@ -197,3 +198,20 @@ def test_a_cache_that_is_away_is_an_error_of_redis_and_nothing_hangs(known: Sett
     away = ObjectCache.connect(known.model_copy(update={"cache_url": "redis://127.0.0.1:1/0"}), retries=0)
     with pytest.raises(redis.ConnectionError):
         clearing.clear_tags(away, ["feed"])
+
+
+@pytest.mark.parametrize(("root", "beginning"), [("anp:site:", "*"), ("anp:site:", "page:[a"), ("*:", "a"), ("", "a")])
+def test_a_sweep_takes_no_pattern_and_no_empty_root(cache: ObjectCache, root: str, beginning: str) -> None:
+    cache.client.set("another:key", 1)
+    with pytest.raises(Refused):
+        sweep(cache.client, root, beginning)
+    assert cache.client.exists("another:key")
+
+
+def test_a_sweep_takes_what_begins_so_and_nothing_else(cache: ObjectCache) -> None:
+    keys = [f"anp:wp:post-queries:{number}" for number in range(3000)]
+    others = ["anp:wp:post-queries2:1", "anp:wp:posts:1", "xanp:wp:post-queries:1", "anp:wp:post_queries:1"]
+    cache.client.mset(dict.fromkeys(keys + others, 1))
+    assert sweep(cache.client, "anp:wp:", "post-queries:") == 3000
+    assert cache.client.exists(*others) == 4
+    assert cache.client.dbsize() == 4

@@ -18,6 +18,7 @@ from worker.settings import Settings
 from worker.site import builds, pages, publishing, sitemap, stale, warm
 from worker.site.object_cache import ObjectCache, Page
 from worker.site.posts import Posts
+from worker.site.warm import Manners
 
 SOON = NOW + timedelta(seconds=35)
 
@@ -171,8 +172,7 @@ def test_feed_and_sitemap_are_well_formed_and_name_public_posts(
 
 def test_warming_turns_misses_into_hits_and_measures_both(reader: httpx.Client, posts: Posts, known: Settings) -> None:
     wanted = [pages.post_path(post.slug) for post in posts.hottest(20)]
-    first = warm.visit(known.site_url, wanted, concurrency=3)
-    second = warm.visit(known.site_url, wanted, concurrency=3)
+    first, second = (warm.figures(warm.visit(known.site_url, wanted, Manners(3))) for _ in range(2))
     assert (first.misses, first.hits, first.errors) == (20, 0, ())
     assert (second.misses, second.hits, second.database_calls) == (0, 20, 0)
     assert first.database_calls >= 40
@@ -180,12 +180,12 @@ def test_warming_turns_misses_into_hits_and_measures_both(reader: httpx.Client, 
 
 
 def test_a_site_that_is_away_ends_a_round_early(known: Settings) -> None:
-    seen = warm.visit(known.site_url, [f"/{number}/" for number in range(200)], concurrency=2, timeout=2)
-    assert seen.stopped
-    assert seen.pages < 200
-    assert seen.error_rate == 1.0
+    made = warm.visit(known.site_url, [f"/{number}/" for number in range(200)], Manners(2, timeout=2))
+    assert warm.too_bad(made, Manners())
+    assert len(made) < 200
+    assert warm.figures(made).error_rate == 1.0
 
 
 def test_a_round_ends_when_it_is_told_to(reader: httpx.Client, known: Settings) -> None:
-    seen = warm.visit(known.site_url, ["/"] * 50, each=lambda done, _total: done >= 5)
-    assert (seen.pages, seen.stopped) == (5, False)
+    made = warm.visit(known.site_url, ["/"] * 50, each=lambda done, _total: done >= 5)
+    assert (len(made), warm.too_bad(made, Manners())) == (5, False)

@@ -1,0 +1,1 @@
+../../worker/site/wordpress/anp.php
