@@ -12,7 +12,7 @@ from worker.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-COMPOSE = ("docker-compose.yml", "deploy/staging.yml", "deploy/production.yml")
+COMPOSE = ("docker-compose.yml", "deploy/staging.yml", "deploy/production.yml", "deploy/wordpress/compose.yml")
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
