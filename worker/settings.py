@@ -156,7 +156,9 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("tls_ca", "tls_cert", "tls_key", "commands", mode="before")
+    @field_validator(
+        "tls_ca", "tls_cert", "tls_key", "commands", "pages", "wordpress_path", "page_cache_folder", mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
