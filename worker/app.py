@@ -22,7 +22,7 @@ from worker.task import ReliableTask
 #: The task modules that come with anp.
 SHIPPED = (
     "worker.tasks.content", "worker.tasks.importing", "worker.tasks.cache", "worker.tasks.maintenance",
-    "worker.tasks.system",
+    "worker.tasks.system", "worker.tasks.database",
 )  # fmt: skip
 #: Options that Celery reads from the decorator without their being attributes of Task.
 CELERY_OPTIONS = frozenset({

@@ -65,6 +65,12 @@ def content(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 def counts(engine: Engine) -> dict[str, int]:
     """Rows of posts, of source rows, of what can be taken back, and all that is recorded of runs."""
-    tables = {"posts": posts, "sources": sources, "changes": changes}
+    count = select(func.count())
+    queries = {
+        "posts": count.select_from(posts),
+        "sources": count.select_from(sources),
+        "changes": count.select_from(changes).where(changes.c.kind.in_(("added", "changed"))),
+        "records": count.select_from(changes),
+    }
     with database.reading(engine) as connection:
-        return {name: connection.scalar(select(func.count()).select_from(table)) or 0 for name, table in tables.items()}
+        return {name: connection.scalar(query) or 0 for name, query in queries.items()}

@@ -52,7 +52,9 @@ class MariaDB:
             str(program("mariadb-install-db")), "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
             "--auth-root-authentication-method=normal", *self._as_root(),
         ]  # fmt: skip
-        done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            install, capture_output=True, text=True, timeout=120, check=False, env=self._environment()
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         self.start(first=True)
         return self
@@ -73,6 +75,7 @@ class MariaDB:
                     "--skip-name-resolve", *self._as_root(),
                 ],
                 output=output,
+                env=self._environment(),
             )  # fmt: skip
         eventually(lambda: self.ask("SELECT 1"), 60, "MariaDB to answer")
         if first:
@@ -108,6 +111,10 @@ class MariaDB:
         ):
             cursor.execute(statement)
             return cursor.fetchall() or True
+
+    def _environment(self) -> dict[str, str]:
+        """Another server that starts would remove our temporary tables from a folder that we share."""
+        return {**os.environ, "TMPDIR": str(self.folder)}
 
     def _as_root(self) -> list[str]:
         return ["--user=root"] if os.geteuid() == 0 else []
