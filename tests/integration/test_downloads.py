@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import resource
+import shutil
 import socket
 import ssl
 import subprocess
@@ -48,6 +49,8 @@ class Site(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for localhost with its key, made for this test run."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
     path = tmp_path_factory.mktemp("tls") / "both.pem"
     key = path.with_name("key.pem")
     command = [

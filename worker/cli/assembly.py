@@ -123,7 +123,7 @@ class Assembly:
         site_port, flower_port = _port(self.settings.site_url), _port(self.flower_url)
         return {
             "site": self._child("site", "worker.demo", "--port", site_port, healthy=self._site_answers),
-            "worker": self._anp("worker", "--queues=default,imports", healthy=lambda: self._has_lease("worker")),
+            "worker": self._anp("worker", healthy=lambda: self._has_lease("worker")),
             "beat": self._anp("beat", healthy=lambda: self._has_lease("beat")),
             "flower": self._anp("flower", "--port", flower_port, healthy=self._flower_answers),
         }

@@ -106,7 +106,9 @@ def worse(before: Plan | None, now: Plan, lacking: Index | None, add: str) -> Se
     if now.sorts and not before.sorts:
         found.append(("filesort", f"sorts what it found: {now.told()}; before: {before.told()}"))
     if now.read >= TIMES * max(before.read, 1) and now.read - before.read >= MORE[now.unit]:
-        found.append(("rows read", f"reads {now.read:,.4g} {now.unit}, before {before.read:,.4g}{_grown(before, now)}"))
+        verb = "reads" if now.unit == mariadb.UNIT else "takes"
+        said = f"{verb} {now.read:,.4g} {now.unit}, before {before.read:,.4g}{_grown(before, now)}"
+        found.append(("rows read", said))
     return [Finding(query=now.query, kind=kind, said=said, add=add) for kind, said in found]
 
 
