@@ -96,6 +96,27 @@ def test_mariadb_is_restarted_and_the_worker_killed_meanwhile(mariadb: MariaDB, 
         assert feed.counts(site.engine) == {"posts": 50 + ROWS, "sources": ROWS, "changes": ROWS, "records": ROWS + 8}
 
 
+def test_a_source_that_changed_before_the_next_attempt_is_refused_and_all_is_taken_back(
+    redis: Redis, tmp_path: Path
+) -> None:
+    with import_site(tmp_path, os.environ["ANP_REDIS_URL"], f"sqlite:///{tmp_path / 'site.sqlite3'}") as site:
+        before = feed.content(site.engine)
+        run_id = site.begin(site.source("feed.ndjson", feed.rows(2_000)))
+        (site.folder / "hold").write_text("1000")
+        worker = site.worker()
+        eventually((site.folder / "held").exists, 30, "the first attempt to be held")
+        worker.kill()
+        assert site.point(run_id).position == 1_000
+        (site.folder / "hold").unlink()
+        site.source("feed.ndjson", feed.rows(2_000, edition=" anew"))
+        site.worker()
+        run = site.ends(run_id)
+        assert run.state == "rolled_back"
+        assert run.error is not None
+        assert "The source changed while it was imported" in run.error["message"]
+        assert feed.content(site.engine) == before
+
+
 def test_a_worker_that_stood_still_past_its_lease_is_refused_by_the_fence(site: ImportSite) -> None:
     """Its node is dead to the ledger, its process is not: it wakes up before a chunk that another has written."""
     run_id = site.begin(site.source("feed.ndjson", feed.rows(3_000)))

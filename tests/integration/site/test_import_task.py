@@ -53,7 +53,7 @@ def test_one_bad_row_stops_an_import_before_anything_is_written(site: ImportSite
         "2 rows are bad: line 701, field 'date': the date has no zone: end it with Z or +01:00, or name the import's"
         " `timezone`, given '2026-11-21'; line 702: not JSON: Expecting value at column 7."
     )
-    assert feed.counts(site.engine)["records"] == 0
+    assert run.undo == ()
 
 
 def test_bad_rows_are_left_out_and_told_where_that_is_wanted(site: ImportSite) -> None:
@@ -90,6 +90,20 @@ def test_of_two_imports_of_one_source_at_once_the_second_waits_and_changes_nothi
     assert site.ends(second).result["same"] == 1_500
     assert site.rolled_back(first).state == "rolled_back"
     second_worker.stop()
+
+
+def test_a_source_that_somebody_writes_meanwhile_is_refused_and_taken_back(site: ImportSite) -> None:
+    hold = site.folder / "hold"
+    hold.write_text("500")
+    run_id = site.begin(site.source("written", feed.rows(1_500)))
+    eventually((site.folder / "held").exists, 30, "it to be held")
+    (site.folder / "held").unlink()
+    (site.folder / "written").open("a").write("\n")
+    hold.unlink()
+    run = site.ends(run_id)
+    assert run.state == "rolled_back"
+    assert run.error is not None
+    assert "The source changed while it was imported" in run.error["message"]
 
 
 def test_old_pages_are_cleared_after_an_import_and_after_its_rollback(site: ImportSite) -> None:

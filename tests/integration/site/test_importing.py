@@ -14,8 +14,8 @@ from sqlalchemy import Engine, event, select, update
 from tests.support import feed
 from worker.errors import BadSource, DatabaseTrouble, LimitExceeded, LostOwnership
 from worker.settings import Settings
-from worker.site import database, fence
-from worker.site.importing import chunks, location, reading, tables, undoing
+from worker.site import database, fence, stale
+from worker.site.importing import checkpoint, chunks, location, reading, tables, undoing
 from worker.site.importing.checkpoint import Checkpoint
 from worker.site.importing.chunks import Job
 from worker.site.importing.reading import Manner
@@ -130,6 +130,28 @@ def test_an_attempt_without_a_fence_cannot_write_over_a_checkpoint_that_moved(en
     chunk.passed = 1
     with pytest.raises(LostOwnership, match="was moved by another attempt"):
         chunks.write_one(Job(engine, "run-1", "feed", None), Checkpoint(), chunk)
+
+
+def test_a_chunk_that_fails_at_its_very_end_leaves_neither_posts_nor_checkpoint(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, left = stale.note, [2]
+
+    def fails(connection: Any, ids: Any) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise RuntimeError("as asked")
+        note(connection, ids)
+
+    monkeypatch.setattr(stale, "note", fails)
+    with pytest.raises(RuntimeError, match="as asked"):
+        brought(engine, feed.rows(30), rows=10)
+    with database.reading(engine) as connection:
+        point = checkpoint.read(connection, "run-1")
+    assert point is not None
+    assert (point.position, point.added, feed.counts(engine)["sources"]) == (10, 10, 10)
+    monkeypatch.setattr(stale, "note", note)
+    assert brought(engine, feed.rows(30), rows=10).added == 30
 
 
 def test_a_full_disk_leaves_whole_chunks_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
