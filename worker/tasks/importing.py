@@ -106,6 +106,7 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
     columns: Columns = {},  # noqa: B006  never changed
     timezone: Zone | None = None,
     delimiter: Delimiter = ",",
+    author: NonNegativeInt = 0,
     chunk: Annotated[int, Field(ge=10, le=1000)] = 500,
 ) -> Imported:
     """Bring the rows of a source onto the site: new ones are added, changed ones changed, the same ones left alone.
@@ -118,6 +119,7 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
         columns: our field by the source's column; '' leaves a column out.
         timezone: of dates without a zone; without it they are bad rows.
         delimiter: of a CSV file.
+        author: wp_users.ID of who new posts are by.
         chunk: rows in one transaction.
 
     Raises:
@@ -135,7 +137,7 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
         with spoken():
             tables.prepare(posts.engine)
         self.step("record", lambda: self.undo("import", source=source))
-        job = Job(posts.engine, self.run_id or BY_HAND, source, self.fence, chunk)
+        job = Job(posts.engine, self.run_id or BY_HAND, source, self.fence, chunk, author)
         began = chunks.begin(job)
         point = chunks.write(job, began, reading.read(at.file, manner), _Watch(self, at, found.total, skip_bad))
     chunks.finish(job, point, known.keep_failed_days)

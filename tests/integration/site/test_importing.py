@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select, update
+from sqlalchemy import Engine, event, insert, select, update
 
 from tests.support import feed
 from worker.errors import BadSource, DatabaseTrouble, LimitExceeded, LostOwnership
@@ -19,7 +19,7 @@ from worker.site.importing import checkpoint, chunks, location, reading, tables,
 from worker.site.importing.checkpoint import Checkpoint
 from worker.site.importing.chunks import Job
 from worker.site.importing.reading import Manner
-from worker.site.tables import posts
+from worker.site.tables import options, posts
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -70,6 +70,26 @@ def test_new_rows_are_added_changed_ones_changed_and_the_same_left_alone(engine:
     assert feed.content(engine) == before
 
 
+def test_a_new_post_has_its_author_its_local_time_and_a_guid_that_stays(engine: Engine) -> None:
+    with database.writing(engine) as connection:
+        connection.execute(insert(options).values(option_name="timezone_string", option_value="Europe/Berlin"))
+    row = {**next(feed.rows(1)), "date": "2026-07-01T12:00:00Z"}
+    brought(engine, [row], author=7)
+    with database.reading(engine) as connection:
+        found = connection.execute(select(posts).where(posts.c.post_name == "imported-0")).mappings().one()
+    assert (found["post_author"], found["guid"]) == (7, "urn:anp:feed:a0")
+    assert (str(found["post_date"]), str(found["post_date_gmt"])) == ("2026-07-01 14:00:00", "2026-07-01 12:00:00")
+
+
+def test_what_is_to_be_public_later_waits_and_may_go_live_before_a_rollback(engine: Engine) -> None:
+    brought(engine, [{**next(feed.rows(1)), "date": "2999-01-01T00:00:00Z"}])
+    with database.writing(engine) as connection:
+        found = connection.scalar(select(posts.c.post_status).where(posts.c.post_name == "imported-0"))
+        connection.execute(update(posts).where(posts.c.post_name == "imported-0").values(post_status="publish"))
+    assert found == "future"
+    assert undone(engine).removed == 1
+
+
 def test_a_rollback_leaves_what_somebody_changed_since_and_says_how_many(engine: Engine) -> None:
     brought(engine, feed.rows(5))
     edit(engine, 3, "by an editor")
@@ -91,6 +111,13 @@ def test_ids_that_differ_only_in_case_or_accent_are_different_posts(engine: Engi
     rows = [{**row, "id": name, "slug": f"s{n}"} for n, name in enumerate(("a", "A", "ä", "1"))]
     assert brought(engine, rows).added == 4
     assert brought(engine, rows, "run-2").same == 4
+
+
+def test_another_title_is_no_other_address_where_the_source_names_none(engine: Engine) -> None:
+    row = {**next(feed.rows(1)), "slug": None}
+    brought(engine, [row])
+    assert brought(engine, [{**row, "title": "Other"}], "run-2").changed == 1
+    assert title(engine, 0) == "Other"
 
 
 def test_a_slug_that_another_post_has_is_a_bad_row_with_its_line(engine: Engine) -> None:

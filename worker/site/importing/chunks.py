@@ -32,6 +32,8 @@ class Job:
     fence: int | None
     #: Rows in one transaction.
     rows: int = 500
+    #: wp_users.ID of who new posts are by.
+    author: int = 0
 
     def guard(self, connection: Connection) -> None:
         """Refuse the transaction of an attempt that is too late; see `fence.guard`."""
@@ -107,7 +109,7 @@ def write_one(job: Job, point: Checkpoint, chunk: Chunk) -> Checkpoint:
     after = replace(point, position=point.position + chunk.records, bad_rows=list(point.bad_rows))
     with spoken(), database.writing(job.engine) as connection:
         job.guard(connection)
-        place = upsert.Place(job.run, job.source, utc_now(), columns.site_zone(connection))
+        place = upsert.Place(job.run, job.source, utc_now(), columns.site_zone(connection), job.author)
         applied = upsert.apply(connection, place, chunk.rows)
         after.added += applied.added
         after.changed += applied.changed

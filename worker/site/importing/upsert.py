@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -42,6 +43,8 @@ class Place:
     now: datetime
     #: Of the site.
     zone: tzinfo
+    #: wp_users.ID of who new posts are by.
+    author: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def apply(connection: Connection, place: Place, rows: Sequence[tuple[int, Row]])
             other.append((line, row))
         else:
             applied.same += 1
-    taken = _taken(connection, [*fresh, *other], there)
+    taken = _taken(connection, [*fresh, *((line, row) for line, row in other if row.slug)], there)
     applied.bad = list(taken.values())
     new = [row for line, row in fresh if line not in taken]
     old = {there[row.id].post: row for line, row in other if line not in taken}
@@ -119,9 +122,10 @@ def _add(connection: Connection, place: Place, rows: Sequence[Row], tags: Mappin
     if not rows:
         return
     values = [columns.of_row(row, place.now, place.zone) for row in rows]
-    fixed = {"post_author": 0, "guid": ""}
+    own = [{"post_author": place.author, "guid": _guid(place.source, row)} for row in rows]
     made = connection.scalars(
-        insert(posts).returning(posts.c.ID, sort_by_parameter_order=True), [{**fixed, **value} for value in values]
+        insert(posts).returning(posts.c.ID, sort_by_parameter_order=True),
+        [{**one, **value} for one, value in zip(own, values, strict=True)],
     ).all()
     connection.execute(
         delete(sources).where(sources.c.source == place.source, sources.c.source_id.in_([r.id for r in rows]))
@@ -159,6 +163,9 @@ def _change(
     tagged = tagging.of_posts(connection, list(rows))
     public = described(connection, [post for post, row in before.items() if row["post_status"] == PUBLIC])
     values = {post: columns.of_row(row, place.now, place.zone) for post, row in rows.items()}
+    for post, row in rows.items():
+        if row.slug is None:  # another title is no other address
+            values[post]["post_name"] = before[post]["post_name"]
     told = [
         ("changed", post, row.id, {
             "mark": columns.mark(values[post]), "before": columns.kept(before[post]),
@@ -177,6 +184,11 @@ def _change(
     applied.stale += [
         post for post, value in values.items() if PUBLIC in (value["post_status"], before[post]["post_status"])
     ]
+
+
+def _guid(source: str, row: Row) -> str:
+    """What feeds know the post by, for ever."""
+    return f"urn:anp:{source}:{quote(row.id, safe='')}"[:255]
 
 
 def _record(connection: Connection, place: Place, told: Sequence[tuple[str, int, str, dict[str, Any]]]) -> None:
