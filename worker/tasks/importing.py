@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints
 
 from worker.app import app
-from worker.errors import BadRows, RunEnded
+from worker.errors import BadInput, BadRows, BadSource, RunEnded
 from worker.reliability.retry import Retries
 from worker.settings import settings
 from worker.site import stale
@@ -34,7 +34,11 @@ REPEATED = 10
 def _no_login(location: str) -> str:
     """Refuses when enqueued what would put a login into the ledger."""
     if "://" in location:
-        download.check(location)
+        try:
+            download.check(location)
+        except BadSource as error:
+            # No ValueError: what pydantic is told of one repeats the address.
+            raise BadInput(error.failed, error.expected, error.given) from None
     return location
 
 

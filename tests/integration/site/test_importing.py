@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,24 @@ def test_a_slug_that_another_post_has_is_a_bad_row_with_its_line(engine: Engine)
     assert told[2][0] == told[3][0] == "slug"
     assert "it is the slug of post" in told[2][1]
     assert told[3][1] == "row 'a0' has it too"
+
+
+def test_two_sources_at_once_make_a_tag_once(engine: Engine) -> None:
+    begin = threading.Barrier(2)
+
+    def bring(source: str) -> None:
+        given = [{**row, "slug": f"{source}-{row['slug']}"} for row in feed.rows(200)]
+        file = io.BytesIO("\n".join(json.dumps(row) for row in given).encode())
+        job = Job(engine, f"run-{source}", source, None, rows=20)
+        point = chunks.begin(job)
+        begin.wait(10)
+        chunks.write(job, point, reading.read(file, Manner("ndjson")), lambda _: None)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(bring, ("a", "b")))
+    slugs = [slug for _, slug in feed.content(engine)["terms"]]
+    assert len(slugs) == len(set(slugs))
+    assert feed.counts(engine)["sources"] == 400
 
 
 def test_the_chunk_of_a_late_attempt_is_refused_by_the_fence(engine: Engine) -> None:

@@ -89,6 +89,14 @@ def test_a_bad_field_is_told_with_its_line_its_name_and_what_is_wrong(
     assert reason in said
 
 
+def test_a_hostile_line_is_one_bad_row_with_a_short_report() -> None:
+    digits = f'{{"id": {"9" * 5000}, "title": "x"}}'
+    found = read(ndjson(digits, "[" * 100_000, json.dumps({**GOOD, "k" * 100_000: 1})), record_limit=200_000)
+    assert [bad(row)[:2] for row in found[:2]] == [(1, ""), (2, "")]
+    line, field, reason = bad(found[2])
+    assert (line, reason, field) == (3, "unknown", "k" * 60)
+
+
 def test_a_date_without_a_zone_is_taken_where_the_import_names_one() -> None:
     found = read(ndjson({**GOOD, "date": "2026-07-01T12:00:00"}), zone=ZoneInfo("Europe/Berlin"))
     assert str(row_of(found[0]).date) == "2026-07-01 10:00:00"

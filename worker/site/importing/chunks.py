@@ -109,6 +109,8 @@ def write_one(job: Job, point: Checkpoint, chunk: Chunk) -> Checkpoint:
     after = replace(point, position=point.position + chunk.records, bad_rows=list(point.bad_rows))
     with spoken(), database.writing(job.engine) as connection:
         job.guard(connection)
+        # Imports of two sources at once would both make a tag that both miss, or both take a slug.
+        fence.guard(connection, "import", 0)
         place = upsert.Place(job.run, job.source, utc_now(), columns.site_zone(connection), job.author)
         applied = upsert.apply(connection, place, chunk.rows)
         after.added += applied.added

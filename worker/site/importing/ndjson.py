@@ -35,8 +35,8 @@ def _record(number: int, text: bytes, layout: Layout) -> Record:
         return Record(number, None, f"not UTF-8 at byte {error.start + 1}")
     except json.JSONDecodeError as error:
         return Record(number, None, f"not JSON: {error.msg} at column {error.colno}")
-    except RecursionError:
-        return Record(number, None, "not JSON that can be read: too deep")
+    except (RecursionError, ValueError):  # a number of 5,000 digits, for one
+        return Record(number, None, "not JSON that can be read: too deep, or a number too long")
     if not isinstance(found, dict):
         return Record(number, None, f"a {type(found).__name__}, not an object with fields")
     return Record(number, layout.renamed(found))

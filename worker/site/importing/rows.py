@@ -18,6 +18,8 @@ from worker.site.importing.tables import ID_LENGTH
 
 #: Characters of a wrong value that a report repeats.
 SHOWN = 60
+#: Characters of a reason.
+LONGEST = 300
 Text = Annotated[str, StringConstraints(max_length=2_000_000)]
 
 
@@ -121,8 +123,8 @@ def check(record: Record, zone: tzinfo | None) -> Row | BadRow:
 
 def _bad(line: int, problems: list[ErrorDetails]) -> BadRow:
     first = problems[0]
-    field = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
+    field = ".".join(str(part) for part in first["loc"])[:SHOWN]  # a source may call it what it likes, however long
+    reason = first["msg"].removeprefix("Value error, ")[:LONGEST]
     if first["type"] == "extra_forbidden":
         reason = f"unknown.{did_you_mean(field, FIELDS)}".rstrip(".")
     if len(problems) > 1:
