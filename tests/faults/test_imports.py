@@ -119,7 +119,7 @@ def test_a_source_that_changed_before_the_next_attempt_is_refused_and_all_is_tak
         assert feed.content(site.engine) == before
 
 
-def test_a_worker_that_stood_still_past_its_lease_is_refused_by_the_fence(site: ImportSite) -> None:
+def test_a_worker_that_stood_still_past_its_lease_writes_nothing_more(site: ImportSite) -> None:
     """Its node is dead to the ledger, its process is not: it wakes up before a chunk that another has written."""
     run_id = site.begin(site.source("feed.ndjson", feed.rows(3_000)))
     hold = site.folder / "hold"

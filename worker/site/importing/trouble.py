@@ -28,9 +28,7 @@ def spoken() -> Iterator[None]:
         what = _what(error)
         if not what:
             raise
-        raise DatabaseTrouble(
-            what, expected="the transaction to be committed", given=f"{error.orig}; it was rolled back whole"
-        ) from error
+        raise DatabaseTrouble(f"{what}; nothing half done is left", given=str(error.orig)) from error
 
 
 def _what(error: DBAPIError) -> str:
