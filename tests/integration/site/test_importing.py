@@ -21,7 +21,7 @@ from worker.site.importing import checkpoint, chunks, location, reading, tables,
 from worker.site.importing.checkpoint import Checkpoint
 from worker.site.importing.chunks import Job
 from worker.site.importing.reading import Manner
-from worker.site.tables import options, posts
+from worker.site.tables import options, posts, term_taxonomy, terms
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -134,6 +134,25 @@ def test_a_slug_that_another_post_has_is_a_bad_row_with_its_line(engine: Engine)
     assert told[2][0] == told[3][0] == "slug"
     assert "it is the slug of post" in told[2][1]
     assert told[3][1] == "row 'a0' has it too"
+
+
+def test_the_tags_count_their_posts_and_terms_of_other_kinds_are_left_alone(engine: Engine) -> None:
+    with database.writing(engine) as connection:
+        values = {"term_id": 1, "taxonomy": "nav_menu", "description": "", "count": 9}
+        connection.execute(insert(term_taxonomy).values(values))
+    brought(engine, feed.rows(20))
+
+    def counts() -> dict[str, int]:
+        query = select(terms.c.slug, term_taxonomy.c.taxonomy, term_taxonomy.c.count.label("posts"))
+        query = query.join(term_taxonomy, term_taxonomy.c.term_id == terms.c.term_id)
+        with database.reading(engine) as connection:
+            return {
+                row.slug if row.taxonomy == "post_tag" else row.taxonomy: row.posts for row in connection.execute(query)
+            }
+
+    assert (counts()["imported"], counts()["feed-0"], counts()["nav_menu"]) == (20, 3, 9)
+    undone(engine)
+    assert (counts().get("imported"), counts()["nav_menu"]) == (None, 9)
 
 
 def test_two_sources_at_once_make_a_tag_once(engine: Engine) -> None:

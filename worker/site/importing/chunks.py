@@ -8,8 +8,8 @@ from itertools import islice
 
 from sqlalchemy import Connection, Engine
 
-from worker.site import database, fence, stale, tags
-from worker.site.importing import checkpoint, columns, upsert
+from worker.site import database, fence, stale
+from worker.site.importing import checkpoint, columns, tagging, upsert
 from worker.site.importing.checkpoint import Checkpoint
 from worker.site.importing.rows import BadRow, Row
 from worker.site.importing.trouble import spoken
@@ -128,7 +128,7 @@ def finish(job: Job, point: Checkpoint, keep_days: float) -> None:
     with spoken(), database.writing(job.engine) as connection:
         job.guard(connection)
         if point.added or point.changed:
-            tags.recount(connection)
+            tagging.recount(connection)
         checkpoint.move(connection, job.run, point.position, replace(point, state=checkpoint.DONE))
         checkpoint.forget(connection, keep_days)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from worker.site.importing.rows import slugified
+from worker.site.tables import posts, terms
 from worker.site.tables import term_relationships as relations
 from worker.site.tables import term_taxonomy as taxonomy
-from worker.site.tables import terms
 from worker.site.tags import TAXONOMY
+
+#: Kinds of terms whose count is that of their public posts.
+COUNTED = (TAXONOMY, "category")
 
 
 def ids(connection: Connection, names: Iterable[str]) -> tuple[dict[str, int], list[int]]:
@@ -26,12 +29,12 @@ def ids(connection: Connection, names: Iterable[str]) -> tuple[dict[str, int], l
     return {**found, **dict(zip(missing, made, strict=True))}, made
 
 
-def of_posts(connection: Connection, posts: Sequence[int]) -> dict[int, list[int]]:
+def of_posts(connection: Connection, ids: Sequence[int]) -> dict[int, list[int]]:
     """The tags' ids of each of these posts; posts without tags are left out."""
     query = select(relations.c.object_id, relations.c.term_taxonomy_id).join(
         taxonomy, taxonomy.c.term_taxonomy_id == relations.c.term_taxonomy_id
     )
-    query = query.where(taxonomy.c.taxonomy == TAXONOMY, relations.c.object_id.in_(posts))
+    query = query.where(taxonomy.c.taxonomy == TAXONOMY, relations.c.object_id.in_(ids))
     found: dict[int, list[int]] = {}
     for post, tag in connection.execute(query.order_by(relations.c.term_taxonomy_id)):
         found.setdefault(post, []).append(tag)
@@ -46,13 +49,21 @@ def replace(connection: Connection, wanted: Mapping[int, Sequence[int]]) -> None
         connection.execute(insert(relations), rows)
 
 
-def clear(connection: Connection, posts: Sequence[int]) -> None:
+def clear(connection: Connection, ids: Sequence[int]) -> None:
     """Take all tags from these posts."""
-    if posts:
+    if ids:
         ours = select(taxonomy.c.term_taxonomy_id).where(taxonomy.c.taxonomy == TAXONOMY)
         connection.execute(
-            delete(relations).where(relations.c.object_id.in_(posts), relations.c.term_taxonomy_id.in_(ours))
+            delete(relations).where(relations.c.object_id.in_(ids), relations.c.term_taxonomy_id.in_(ours))
         )
+
+
+def recount(connection: Connection) -> None:
+    """Count the public posts of each tag and category again; menus and links are counted otherwise, and not by us."""
+    public = select(func.count()).select_from(relations.join(posts, relations.c.object_id == posts.c.ID))
+    public = public.where(relations.c.term_taxonomy_id == taxonomy.c.term_taxonomy_id, posts.c.post_status == "publish")
+    counted = update(taxonomy).where(taxonomy.c.taxonomy.in_(COUNTED))
+    connection.execute(counted.values(count=public.correlate(taxonomy).scalar_subquery()))
 
 
 def remove_unused(connection: Connection, tags: Sequence[int]) -> int:

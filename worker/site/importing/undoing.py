@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, select
 
-from worker.site import database, stale, tags
+from worker.site import database, stale
 from worker.site.importing import checkpoint, columns, gone, tagging
 from worker.site.importing.amending import amend
 from worker.site.importing.chunks import Job
@@ -130,7 +130,7 @@ def _finish(connection: Connection, run: str) -> None:
     made = (changes.c.run_id == run, changes.c.kind == TAG)
     tagging.remove_unused(connection, list(connection.scalars(select(changes.c.item).where(*made))))
     connection.execute(delete(changes).where(*made))
-    tags.recount(connection)
+    tagging.recount(connection)
     point = checkpoint.read(connection, run)
     if point is not None:
         checkpoint.move(connection, run, point.position, replace(point, state=checkpoint.UNDONE))
