@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from tests.support.mariadb import MariaDB, missing
 from tests.support.stack import Stack
 from worker.app import app
 from worker.embedded.server import LEDGER, RedisServer
@@ -20,9 +22,11 @@ PASSWORD = "loopback"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What the tests in containers and on a WordPress need."""
+    """What the tests in containers, on a WordPress and on MariaDB need."""
     choices = ("off", "on", "required")
     parser.addoption("--stack", choices=choices, default="off", help="run the tests in containers, where Docker is")
+    wanted = "run the tests on MariaDB, where it is installed; required: fail where it is not"
+    parser.addoption("--mariadb", choices=choices, default="on", help=wanted)
     choices = ("off", "auto", "required")
     parser.addoption("--wordpress", choices=choices, default="off", help="run the tests on a WordPress, where one is")
 
@@ -45,6 +49,28 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
         # A result that outlives Redis has nothing to unsubscribe from.
         app.backend.remove_pending_result = lambda result: result
+
+
+@pytest.fixture(scope="session")
+def mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
+    """A real MariaDB, one for each process of the test run."""
+    wanted, lacking = request.config.getoption("--mariadb"), missing()
+    if lacking and wanted == "required":
+        pytest.fail(lacking)
+    if lacking or wanted == "off":
+        pytest.skip(lacking or "--mariadb=off")
+    # A socket's path may have 107 characters; pytest's folders are longer.
+    with tempfile.TemporaryDirectory(prefix="anp-db-") as folder, MariaDB(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+    server: MariaDB = request.getfixturevalue("mariadb")
+    return server.database()
 
 
 @pytest.fixture

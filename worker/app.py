@@ -21,8 +21,8 @@ from worker.task import ReliableTask
 
 #: The task modules that come with anp.
 SHIPPED = (
-    "worker.tasks.content", "worker.tasks.cache", "worker.tasks.maintenance", "worker.tasks.system",
-    "worker.tasks.wordpress",
+    "worker.tasks.content", "worker.tasks.importing", "worker.tasks.cache", "worker.tasks.maintenance",
+    "worker.tasks.system", "worker.tasks.database", "worker.tasks.wordpress",
 )  # fmt: skip
 #: Options that Celery reads from the decorator without their being attributes of Task.
 CELERY_OPTIONS = frozenset({
@@ -249,6 +249,7 @@ def configuration(known: Settings) -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         "task_default_queue": "default",
+        "task_routes": {"content.import": {"queue": "imports"}},  # on workers of its own, where the site wants that
         "task_acks_late": False,             # the ledger brings work back, not the broker
         "task_time_limit": 3600,
         "worker_prefetch_multiplier": 4,

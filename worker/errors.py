@@ -117,6 +117,24 @@ class StateLost(AnpError):
     """Redis does not know any live schedules: keys were deleted, or it was emptied."""
 
 
+class BadSource(AnpError):
+    """What is to be imported cannot be had, or cannot be read as what it should be."""
+
+    retry_safe = False
+
+
+class BadRows(AnpError):
+    """Rows of an import are wrong, more of them than it may leave out."""
+
+    retry_safe = False
+
+
+class DatabaseTrouble(AnpError):
+    """The site's database does not answer, is locked, or its disk is full. Nothing half done was left."""
+
+    retry_safe = True
+
+
 class RunEnded(AnpError):
     """A run ended without success: skipped, expired, cancelled, quarantined or failed."""
 

@@ -18,6 +18,12 @@ UNDO_ENTRY_LIMIT = 64 * 1024
 UNDO_LIMIT = 4 * 1024 * 1024
 #: Bytes of an error's message and traceback that the ledger keeps.
 ERROR_LIMIT = 8 * 1024
+#: Bytes of a file that is imported, bytes of one record in it, and records in it.
+IMPORT_FILE_LIMIT = 1024 * 1024 * 1024
+IMPORT_RECORD_LIMIT = 2 * 1024 * 1024
+IMPORT_ROW_LIMIT = 1_000_000
+#: Seconds for a connection to a source and for the whole download, and how often it may send us elsewhere.
+IMPORT_CONNECT_SECONDS, IMPORT_DOWNLOAD_SECONDS, IMPORT_REDIRECTS = 10.0, 600.0, 5
 #: Headers of every page of Flower. Its pages hold scripts and styles of their own, and one library that builds code.
 PAGE_HEADERS = {
     "Content-Security-Policy": (

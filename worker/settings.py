@@ -120,6 +120,10 @@ class Settings(BaseSettings):
     schedules: Commas = ()
     #: TOML file with the command lines that `system.command` may run.
     commands: Path | None = None
+    #: Folder with the files that `content.import` may read. Empty: `imports` in the state folder.
+    imports: Path | None = None
+    #: Files with the queries that are watched, comma separated. Empty: the ones shipped with anp.
+    queries: Commas = ()
     #: Seconds after which a silent node is dead.
     lease: Annotated[float, Field(ge=1, le=600)] = 15.0
     #: First part of every key that is ours.
@@ -149,7 +153,7 @@ class Settings(BaseSettings):
     #: Lowest level that is logged.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("tasks", "schedules", mode="before")
+    @field_validator("tasks", "schedules", "queries", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -10,7 +10,7 @@ import sys
 from tests.bench.place import prepared
 from tests.bench.table import Line, show
 
-NAMES = ("enqueue", "drain", "commands", "memory", "rows", "recovery", "lateness", "beat", "clear")
+NAMES = ("enqueue", "drain", "commands", "memory", "rows", "recovery", "lateness", "beat", "clear", "imports")
 
 
 def main() -> int:

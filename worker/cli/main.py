@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from worker import log
-from worker.cli import cache, check, health, processes, runs, schedules, status, tasks, up
+from worker.cli import cache, check, database, health, processes, runs, schedules, status, tasks, up
 from worker.errors import AnpError, BadUsage
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.add_typer(schedules.app, name="schedules")
 app.add_typer(runs.app, name="runs")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(cache.app, name="cache")
+app.add_typer(database.app, name="db")
 processes.add_to(app)
 app.command("health")(health.health)
 app.command("check")(check.check)

@@ -12,6 +12,8 @@ from worker.settings import settings
 FURTHER = {"allow_extra_args": True, "ignore_unknown_options": True}
 #: Workers here learn of each other through the ledger.
 WORKER_ARGUMENTS = ("--without-gossip", "--without-mingle")
+#: What a worker takes unless it is told otherwise: all that our own tasks are sent to.
+QUEUES = "--queues=default,imports"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,11 +24,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def worker(context: typer.Context) -> None:
-    """Run tasks. Further arguments go to Celery's worker.
+    """Run tasks: of the queues `default` and `imports`, unless --queues says which. Further arguments go to Celery.
 
-    Example: `anp worker --concurrency=4 --queues=celery,mail`
+    Example: `anp worker --concurrency=4 --queues=default,mail`
     """
-    _celery("worker", *WORKER_ARGUMENTS, *context.args)
+    chosen = any(word.startswith(("-Q", "--queues")) for word in context.args)
+    _celery("worker", *WORKER_ARGUMENTS, *(() if chosen else (QUEUES,)), *context.args)
 
 
 def beat(context: typer.Context) -> None:
