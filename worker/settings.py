@@ -161,7 +161,15 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "tls_ca", "tls_cert", "tls_key", "commands", "pages", "wordpress_path", "page_cache_folder", mode="before"
+        "tls_ca",
+        "tls_cert",
+        "tls_key",
+        "commands",
+        "imports",
+        "pages",
+        "wordpress_path",
+        "page_cache_folder",
+        mode="before",
     )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
