@@ -17,6 +17,7 @@ from worker.settings import Settings
 from worker.site import categories, database, lists, tags
 from worker.site.declared import Affected, Declaration, load
 from worker.site.pages import list_path
+from worker.site.posts import Post
 from worker.site.tables import NO_DATE
 from worker.site.wordpress.tables import Tables, named
 
@@ -70,17 +71,20 @@ class Shown:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
-        found: dict[str, None] = {}
         with database.reading(self.engine) as connection:
-            for subject in self.subjects(connection, ids):
-                for entry in self.declaration.page:
-                    if entry.every is None:
-                        found.update(dict.fromkeys(self._paths(connection, entry, subject)))
-            if found:
-                for entry in self.declaration.page:
-                    if entry.every is not None:
-                        found.update(dict.fromkeys(self._every(connection, entry)))
-        return list(found)
+            return self._showing(connection, self.subjects(connection, ids))
+
+    def as_they_were(self, posts: Sequence[Post]) -> list[str]:
+        """The paths of the pages that showed posts which are gone, renamed or lost a tag since.
+
+        Limit: author and categories of such a post are not known any more, so their lists are not among them.
+        """
+        with database.reading(self.engine) as connection:
+            counts = self._count(connection, TAG)
+            return self._showing(connection, [
+                Subject(post.id, post.slug, post.date, "", {}, {tag: counts.get(tag, 0) for tag in post.tags})
+                for post in posts
+            ])  # fmt: skip
 
     def of_tag(self, slug: str) -> list[str]:
         """The declared pages of one tag's list."""
@@ -134,6 +138,18 @@ class Shown:
         ]  # fmt: skip
 
     # -- inside -----------------------------------------------------------------------------------
+
+    def _showing(self, connection: Connection, subjects: Sequence[Subject]) -> list[str]:
+        found: dict[str, None] = {}
+        for subject in subjects:
+            for entry in self.declaration.page:
+                if entry.every is None:
+                    found.update(dict.fromkeys(self._paths(connection, entry, subject)))
+        if found:
+            for entry in self.declaration.page:
+                if entry.every is not None:
+                    found.update(dict.fromkeys(self._every(connection, entry)))
+        return list(found)
 
     def _paths(self, connection: Connection, entry: Affected, post: Subject) -> Iterator[str]:
         for words in _words(entry, post, self._sitemaps(connection, entry, post)):

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import uuid_utils
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints
 
 from worker.app import app
 from worker.errors import BadInput, BadRows, BadSource, RunEnded
 from worker.reliability.retry import Retries
 from worker.settings import settings
-from worker.site import stale
-from worker.site.importing import chunks, download, gone, reading, tables, undoing
+from worker.site.importing import chunks, download, outdated, reading, tables, undoing
 from worker.site.importing.checkpoint import Checkpoint
 from worker.site.importing.chunks import Job
 from worker.site.importing.location import Opened, changed, opened
@@ -22,11 +22,9 @@ from worker.site.importing.reading import Format, Found, Manner
 from worker.site.importing.records import Layout
 from worker.site.importing.rows import FIELDS, BadRow
 from worker.site.importing.trouble import spoken
-from worker.site.object_cache import ObjectCache
 from worker.site.posts import Posts
 
 log = logging.getLogger(__name__)
-BY_HAND = "by hand"
 #: Bad rows that an error repeats, one by one.
 REPEATED = 10
 
@@ -132,7 +130,7 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
         DatabaseTrouble: the database does not answer or has no room.
     """
     known = settings()
-    posts, cache = Posts.connect(known), ObjectCache.connect(known)
+    posts = Posts.connect(known)
     manner = Manner(format, Layout(columns, delimiter), ZoneInfo(timezone) if timezone else None)
     with opened(location, known) as at:
         if self.step("look", lambda: at.digest) != at.digest:
@@ -141,16 +139,15 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
         with spoken():
             tables.prepare(posts.engine)
         self.step("record", lambda: self.undo("import", source=source))
-        job = Job(posts.engine, self.run_id or BY_HAND, source, self.fence, chunk, author)
+        job = Job(posts.engine, _run_of(self), source, self.fence, chunk, author)
         began = chunks.begin(job)
         point = chunks.write(job, began, reading.read(at.file, manner), _Watch(self, at, found.total, skip_bad))
     chunks.finish(job, point, known.keep_failed_days)
-    cleared = stale.clear(posts.engine, cache)
-    left = gone.clear(posts.engine, cache)
+    cleared = outdated.clear(known, posts.engine)
     return Imported(
         records=point.position, added=point.added, changed=point.changed, same=point.same, bad=point.bad,
         passed_over=point.passed, bad_rows=[BadRow(**row) for row in point.bad_rows], resumed_at=began.position,
-        pages_cleared=cleared.pages, stale=cleared.left + left,
+        pages_cleared=cleared.pages, stale=cleared.left,
     )  # fmt: skip
 
 
@@ -161,18 +158,22 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
 def take_back(self: Any, undo: Any, source: str, **_input: Any) -> None:
     """Take the run's posts back."""
     known = settings()
-    posts, cache = Posts.connect(known), ObjectCache.connect(known)
+    posts = Posts.connect(known)
     for entry in undo:
         with spoken():
             tables.prepare(posts.engine)
-        undone = undoing.undo(Job(posts.engine, self.run_id or BY_HAND, source, self.fence), self.progress)
-        gone.clear(posts.engine, cache)
-        stale.clear(posts.engine, cache)
+        undone = undoing.undo(Job(posts.engine, _run_of(self), source, self.fence), self.progress)
+        outdated.clear(known, posts.engine)
         log.info("%s: %s removed, %s restored, %s left", self.run_id, undone.removed, undone.restored, undone.left)
         if undone.left and not (undone.removed or undone.restored):
             entry.skip(f"all {undone.left} posts of the run were changed since; they stay")
         elif not undone.any:
             entry.skip("the run had written nothing, or nothing is left of it")
+
+
+def _run_of(task: Any) -> str:
+    """The run that the records are kept under; a direct call gets a name of its own, so it finds no checkpoint."""
+    return task.run_id or f"by hand {uuid_utils.uuid7()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import redis
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from worker.site import clearing, database, pages
+from worker.errors import AnpError
+from worker.site import database
 from worker.site.importing.tables import changes
-from worker.site.object_cache import ObjectCache
 from worker.site.posts import Post
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,16 @@ def note(connection: Connection, run: str, posts: Iterable[Post]) -> None:
         connection.execute(insert(changes), rows)
 
 
-def clear(engine: Engine, cache: ObjectCache) -> int:
-    """Clear the pages of all that was noted, by any run; how many posts are left because the cache is away."""
+def clear(engine: Engine, remove: Callable[[list[Post]], object]) -> int:
+    """Clear the pages of all that was noted, by any run.
+
+    Args:
+        engine: of the site's database.
+        remove: takes the pages that showed some posts, as they were, out of the caches.
+
+    Returns:
+        How many posts are left because a cache does not answer.
+    """
     query = select(changes.c.id, changes.c.item, changes.c.kept).where(changes.c.kind == GONE).limit(BATCH)
     while True:
         with database.reading(engine) as connection:
@@ -39,9 +47,9 @@ def clear(engine: Engine, cache: ObjectCache) -> int:
         if not noted:
             return 0
         try:
-            clearing.clear_tags(cache, pages.cache_tags(list(noted.values())))
-        except redis.RedisError as error:
-            log.warning("The object cache does not answer; the next import clears what is left: %s", error)
+            remove(list(noted.values()))
+        except (redis.RedisError, AnpError, OSError) as error:
+            log.warning("A cache was not cleared; the next import clears what is left: %s", error)
             return len(noted)
         with database.writing(engine) as connection:
             connection.execute(delete(changes).where(changes.c.id.in_(list(noted))))
