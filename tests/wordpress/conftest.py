@@ -111,7 +111,7 @@ def lab(running_lab: Lab, _plugins: Path) -> Iterator[Lab]:
     running_lab.tidy()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: with it, what WordPress reads is not what the other tests write to SQL
 def _object_cache(running_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis of the WordPress' own, and a drop-in that keeps its objects there."""
     place = running_lab.path / "wp-content" / "object-cache.php"
