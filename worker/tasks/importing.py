@@ -11,9 +11,9 @@ import uuid_utils
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints
 
 from worker.app import app
-from worker.errors import BadInput, BadRows, BadSource, RunEnded
+from worker.errors import BadInput, BadRows, BadSetting, BadSource, RunEnded
 from worker.reliability.retry import Retries
-from worker.settings import settings
+from worker.settings import Settings, settings
 from worker.site.importing import chunks, download, outdated, reading, tables, undoing
 from worker.site.importing.checkpoint import Checkpoint
 from worker.site.importing.chunks import Job
@@ -125,11 +125,13 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
         chunk: rows in one transaction.
 
     Raises:
+        BadSetting: the tables of this WordPress are not the ones that imports write.
         BadSource, LimitExceeded: the source cannot be had or read, or is too large; nothing was written.
         BadRows: more rows are bad than may be left out.
         DatabaseTrouble: the database does not answer or has no room.
     """
     known = settings()
+    _refuse_other_tables(known)
     posts = Posts.connect(known)
     manner = Manner(format, Layout(columns, delimiter), ZoneInfo(timezone) if timezone else None)
     with opened(location, known) as at:
@@ -169,6 +171,15 @@ def take_back(self: Any, undo: Any, source: str, **_input: Any) -> None:
             entry.skip(f"all {undone.left} posts of the run were changed since; they stay")
         elif not undone.any:
             entry.skip("the run had written nothing, or nothing is left of it")
+
+
+def _refuse_other_tables(known: Settings) -> None:
+    if known.site_kind == "wordpress" and known.wordpress_table_prefix != "wp_":
+        raise BadSetting(
+            "Nothing was imported: the tables of this WordPress have other names",
+            expected="ANP_WORDPRESS_TABLE_PREFIX to be wp_; imports write no others yet",
+            given=known.wordpress_table_prefix,
+        )
 
 
 def _run_of(task: Any) -> str:
