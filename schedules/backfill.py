@@ -17,7 +17,7 @@ from celery.utils.log import get_logger
 from schedules import occurrences
 from schedules.plan import Planner
 from schedules.schedule import Schedule
-from worker import enqueue
+from worker import publisher
 from worker.reliability.hands import Backfill, Hands
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import read_ring
@@ -53,4 +53,4 @@ def _step(ledger: Ledger, planner: Planner, schedule: Schedule, todo: Backfill) 
     specs = [json.dumps(ledger.spec(planner.backfilled(schedule, tick))) for tick in ticks[:most]]
     answer: Any = ledger.store.call("backfill", schedule.name, todo.id, todo.reached, int(len(ticks) <= most), *specs)
     rung = read_ring(answer)
-    enqueue.try_ring(planner.app, rung)
+    publisher.try_ring(planner.app, rung)

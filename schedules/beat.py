@@ -26,7 +26,7 @@ from schedules.files import Files
 from schedules.ping import Ping
 from schedules.plan import Planner
 from schedules.schedule import Schedule
-from worker import enqueue
+from worker import publisher
 from worker.app import GuardedApp, give_ledger
 from worker.errors import AnpError, LedgerFull, LedgerUnavailable, Retired, StateLost
 from worker.node import Lease
@@ -168,7 +168,7 @@ class Scheduler(beat.Scheduler):
         decided, rung = self.ledger.decide(plans, self.catalog.digest)
         for answer in decided:
             self._learn(answer, now)
-        enqueue.try_ring(self.app, rung)
+        publisher.try_ring(self.app, rung)
 
     def _learn(self, answer: Decided, now: float) -> None:
         if answer.moved and not answer.cursor:

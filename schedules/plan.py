@@ -14,7 +14,7 @@ from celery.signals import after_task_publish, before_task_publish
 
 from schedules import occurrences
 from schedules.schedule import Schedule
-from worker import enqueue
+from worker import publisher
 from worker.contract import Checked
 from worker.reliability.records import Decision, NewRun
 from worker.reliability.run import tick_id
@@ -252,11 +252,11 @@ class Planner:
         wanted = {name: value for name, value in options.items() if value is not None}
         if not isinstance(task, ReliableTask):
             checked = Checked(schedule.args, dict(schedule.input), {}, {})
-            message, queue, priority = enqueue.message_for(task, identity, checked, wanted)
+            message, queue, priority = publisher.message_for(task, identity, checked, wanted)
             new = NewRun(identity, task.name, "", "", "", overlap="allow_all", unguarded=True, release=self.app.release)
-            return enqueue.complete(new, message, queue, priority, sends=self._sends(queue))
+            return publisher.complete(new, message, queue, priority, sends=self._sends(queue))
         checked = self._checked[schedule.name]
-        message, queue, priority = enqueue.message_for(task, identity, checked, wanted)
+        message, queue, priority = publisher.message_for(task, identity, checked, wanted)
         lock, overlap = task.lock_of(checked.fields)
         if "overlap" in schedule.model_fields_set or overlap is None:
             overlap = schedule.overlap
@@ -265,7 +265,7 @@ class Planner:
             limit=schedule.overlap_limit, hook=task.has_rollback, meta_key=task.meta_key(identity),
             release=task.release,
         )  # fmt: skip
-        return enqueue.complete(new, message, queue, priority, sends=self._sends(queue))
+        return publisher.complete(new, message, queue, priority, sends=self._sends(queue))
 
     def _sends(self, queue: str) -> bool:
         """Whether the script sends the message; not where somebody wants to hear of each publish."""

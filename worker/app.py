@@ -9,7 +9,7 @@ from celery import Celery, Task
 from celery.app import backends
 from kombu.utils.url import parse_url
 
-from worker import bootstep, enqueue, security
+from worker import bootstep, enqueue, publisher, security
 from worker.errors import BadDeclaration, BadUsage, did_you_mean
 from worker.reliability import sentinel
 from worker.reliability.ledger import Ledger
@@ -49,7 +49,7 @@ class GuardedApp(Celery):
         known = settings()
         day = 86_400_000
         keeping = Keeping(int(known.keep_days * day), int(known.keep_failed_days * day), known.keep_rows)
-        return Ledger(Store(connect(enqueue.broker_url(self)), known.prefix), int(known.lease * 1000), keeping)
+        return Ledger(Store(connect(publisher.broker_url(self)), known.prefix), int(known.lease * 1000), keeping)
 
     @property
     def release(self) -> str:
@@ -60,7 +60,7 @@ class GuardedApp(Celery):
     def results_in_ledger(self) -> bool:
         """Whether Celery's results are on the ledger's Redis, so that one script can write both."""
         backend = self.conf.result_backend or ""
-        return place(backend) == place(enqueue.broker_url(self))
+        return place(backend) == place(publisher.broker_url(self))
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Every publish passes here: check the input, give the run its id, and let the row come first.
@@ -146,7 +146,7 @@ def guard(existing: Celery, *, strict: bool = False) -> Celery:
 def give_ledger(existing: Celery) -> None:
     """Give an app the ledger and its publisher. Its tasks stay what they are: for beat, this is enough."""
     existing.__class__ = type(f"Guarded{type(existing).__name__}", (GuardedApp, type(existing)), {})
-    existing.amqp_cls = "worker.enqueue:LedgerAMQP"
+    existing.amqp_cls = "worker.publisher:LedgerAMQP"
     existing.__dict__.pop("amqp", None)
     existing.add_defaults(lambda: CONSUMING)
 
@@ -276,7 +276,7 @@ def create_app(known: Settings | None = None) -> GuardedApp:
     Returns:
         A guarded app.
     """
-    made = GuardedApp("anp", task_cls=ReliableTask, amqp="worker.enqueue:LedgerAMQP", set_as_current=True)
+    made = GuardedApp("anp", task_cls=ReliableTask, amqp="worker.publisher:LedgerAMQP", set_as_current=True)
     made.ships_schedules = True
     made.add_defaults(lambda: configuration(known or settings()))
     bootstep.install(made)

@@ -16,7 +16,7 @@ from typing import Any
 from celery.utils.log import get_logger
 from celery.worker import state
 
-from worker import enqueue
+from worker import publisher
 from worker.errors import LedgerUnavailable
 from worker.reliability.ledger import Ledger
 
@@ -76,7 +76,7 @@ class Ear:
     def _lists(self) -> list[str]:
         consumer = getattr(self.worker.consumer, "task_consumer", None)
         names = [queue.name for queue in consumer.queues] if consumer else []
-        return [enqueue.list_key(name, priority) for name in names for priority in (0, 3, 6, 9)]
+        return [publisher.list_key(name, priority) for name in names for priority in (0, 3, 6, 9)]
 
 
 def leave() -> None:

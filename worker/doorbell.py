@@ -1,5 +1,7 @@
 """A run's message as its row keeps it and as the broker's list holds it, so that one script plans the row and sends it.
 
+Celery's event of it, `task-sent`, goes with it.
+
 Limit: only onto a plain list. Where kombu would do more (an exchange, a compression, a queue that expires), kombu
 publishes after the row is planned.
 """
@@ -14,6 +16,7 @@ from celery.app.amqp import task_message
 from kombu.utils import json
 
 from worker.errors import LimitExceeded
+from worker.reliability.records import Told
 from worker.security import INPUT_LIMIT
 
 #: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
@@ -56,6 +59,47 @@ def pack(message: task_message, queue: str, priority: int | None) -> tuple[str, 
         },
     })  # fmt: skip
     return kept, f'{{"headers": {headers[:-1]}, "{STAMP}": 0}}, {rest[1:]}'
+
+
+def told(dispatcher: Any, kind: str, fields: dict[str, Any], producer: Any) -> Told | None:
+    """An event as kombu's Redis transport would publish it.
+
+    Args:
+        dispatcher: Celery's; it makes the event.
+        kind: e.g. `task-sent`.
+        fields: what it tells.
+        producer: kombu's; its channel knows where the event goes.
+
+    Returns:
+        The event, or None where the channel does not say where: then kombu publishes it.
+    """
+    places = getattr(producer.channel, "_get_publish_topics", None)
+    if places is None:
+        return None
+    made = _Made()
+    dispatcher.publish(kind, fields, made)
+    event, options = made.event, made.options
+    exchange, routing_key = options["exchange"], options["routing_key"]
+    text = json.dumps({
+        "body": json.dumps(event), "content-encoding": "utf-8", "content-type": "application/json",
+        "headers": options["headers"],
+        "properties": {
+            "delivery_mode": options["delivery_mode"],
+            "delivery_info": {"exchange": exchange, "routing_key": routing_key},
+            "priority": 0, "body_encoding": "utf-8", "delivery_tag": str(uuid4()),
+        },
+    })  # fmt: skip
+    return Told(tuple(places(exchange, routing_key)), text)
+
+
+class _Made:
+    """Stands in for kombu's producer while Celery makes an event."""
+
+    event: Any
+    options: dict[str, Any]
+
+    def publish(self, event: Any, **options: Any) -> None:
+        self.event, self.options = event, options
 
 
 class Doorbell:

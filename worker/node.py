@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from celery.utils.log import get_logger
 
-from worker import enqueue, pool
+from worker import pool, publisher
 from worker.errors import LedgerUnavailable
 from worker.reconcile import Body, Reconciler
 from worker.reliability.ledger import Ledger
@@ -55,7 +55,7 @@ def boottime() -> float:
 def separate(app: Any, timeout: float = TIMEOUT) -> Ledger:
     """The app's ledger for one thread: a connection of its own, and no command sent twice."""
     shared: Ledger = app.ledger
-    client = connect(enqueue.broker_url(app), timeout=timeout, retries=0)
+    client = connect(publisher.broker_url(app), timeout=timeout, retries=0)
     return replace(shared, store=Store(client, shared.store.prefix.partition(":")[0]))
 
 
@@ -103,7 +103,7 @@ class Lease:
         self._wake.set()
         self._thread.join(timeout=self.seconds)
         try:
-            enqueue.try_ring(self.app, self.ledger.goodbye(current(), reason))
+            publisher.try_ring(self.app, self.ledger.goodbye(current(), reason))
         except LedgerUnavailable as error:
             log.warning("this node could not say goodbye, its lease will end: %s", error)
 
@@ -147,7 +147,7 @@ class Lease:
 
     def _return_as_new(self) -> None:
         self._kill_bodies("its lease had ended")
-        enqueue.try_ring(self.app, self.ledger.goodbye(current(), "its node fenced itself"))
+        publisher.try_ring(self.app, self.ledger.goodbye(current(), "its node fenced itself"))
         self.reconciler.forget()
         self._register()
 

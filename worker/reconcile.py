@@ -16,7 +16,7 @@ from billiard.exceptions import TimeLimitExceeded
 from celery.utils.log import get_logger
 from kombu.utils import json
 
-from worker import enqueue, pool
+from worker import pool, publisher
 from worker.errors import LostOwnership
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import Loss, Outcome
@@ -155,7 +155,7 @@ class Reconciler:
             kind, reason = "shutdown", f"its worker was shut down: {reason}"
         state, rung = self.ledger.lose(run_id, self._node, fence, kind, reason)
         log.log(40 if state == "quarantined" else 30, "%s: %s; the run is now %s", run_id, reason, state)
-        enqueue.try_ring(self.app, rung)
+        publisher.try_ring(self.app, rung)
 
     def _too_long(self, report: Report, fence: int) -> None:
         """A hard time limit is a failure, tried again as the task's retries say."""
@@ -179,4 +179,4 @@ class Reconciler:
             log.warning("%s", lost)
             return
         log.warning("%s: %s; the run is now %s", report.run_id, report.reason, state)
-        enqueue.try_ring(self.app, rung)
+        publisher.try_ring(self.app, rung)

@@ -18,7 +18,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
-from worker import doorbell, enqueue, node, pool
+from worker import doorbell, enqueue, node, pool, publisher
 from worker.contract import Checked
 from worker.declaration import DeclaredTask
 from worker.errors import AnpError, BadInput, LedgerUnavailable, LimitExceeded, LostOwnership, Refused
@@ -96,18 +96,18 @@ class ReliableTask(DeclaredTask):
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:
         begun, rung = self.ledger.begin(run_id, node.current(), pool.child(), token)
         if rung:
-            enqueue.try_ring(self.app, rung)
+            publisher.try_ring(self.app, rung)
         return begun
 
     def _adopt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A message from a producer that does not know the ledger: its row is planned on receipt."""
         checked = self.contract.check(args, kwargs)
-        message, queue, priority = enqueue.message_for(self, request.id, checked)
-        message.headers.update({name: getattr(request, name, None) for name in enqueue.FAMILY})
-        links = {name: getattr(request, name, None) for name in enqueue.LINKS}
+        message, queue, priority = publisher.message_for(self, request.id, checked)
+        message.headers.update({name: getattr(request, name, None) for name in publisher.FAMILY})
+        links = {name: getattr(request, name, None) for name in publisher.LINKS}
         message = message._replace(body=(checked.args, checked.kwargs, links))
         drafted = enqueue.draft(self, checked, {"task_id": request.id})
-        self.ledger.plan([enqueue.complete(drafted.new, message, queue, priority)])
+        self.ledger.plan([publisher.complete(drafted.new, message, queue, priority)])
 
     def _check_stored(self, attempt: Attempt, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
         """The input was checked when it was enqueued: if it does not fit now, the task has changed since."""
@@ -200,7 +200,7 @@ class ReliableTask(DeclaredTask):
             raise Ignore("the ledger did not answer") from None
         pool.says(0)
         attempt.settled = self.app.results_in_ledger
-        enqueue.try_ring(self.app, rung)
+        publisher.try_ring(self.app, rung)
         return state
 
     def _ask_to_settle(self, attempt: Attempt, outcome: Outcome, data: dict[str, Any]) -> tuple[str, Ring]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
-from worker import enqueue, links
+from worker import links, publisher
 from worker.courier import Courier
 from worker.errors import AnpError
 from worker.node import separate
@@ -72,7 +72,7 @@ class Upkeep:
         """
         steps: tuple[Callable[[], Ring], ...] = (self.ledger.reap, self.ledger.promote, self.ledger.ring)
         for step in steps:
-            enqueue.ring(self.app, step())
+            publisher.ring(self.app, step())
         for run_id in self.ledger.links_due():
             links.send(self.app, self.ledger, run_id)
         self.ledger.look_for_late()

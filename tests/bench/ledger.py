@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from worker import enqueue
+from worker import enqueue, publisher
 from worker.reliability.records import Begun, NewRun
 
 NODE = "bench"
@@ -25,8 +25,8 @@ def rows(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
     for number in range(count):
         checked = task.contract.check((number,), {})
         new = enqueue.draft(task, checked, {}).new
-        message, queue, priority = enqueue.message_for(task, new.run_id, checked)
-        yield replace(enqueue.complete(new, message, queue, priority), **changes)
+        message, queue, priority = publisher.message_for(task, new.run_id, checked)
+        yield replace(publisher.complete(new, message, queue, priority), **changes)
 
 
 def planned(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:

@@ -21,7 +21,7 @@ from tests.support.journal import Journal
 from tests.support.probe import probe
 from tests.support.proxy import Proxy
 from tests.support.stack import Process, Stack
-from worker import enqueue
+from worker import enqueue, publisher
 from worker.app import app
 from worker.embedded.server import LEDGER, RedisServer
 from worker.errors import AnpError
@@ -143,8 +143,8 @@ class Scene:
         kwargs = {"path": str(self.journal.path), "script": list(script), "lock": lock or "own"}
         checked = probe.contract.check((), kwargs)
         new = enqueue.draft(probe, checked, {}).new
-        message, name, priority = enqueue.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
-        return enqueue.complete(new, message, name, priority)
+        message, name, priority = publisher.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
+        return publisher.complete(new, message, name, priority)
 
     def send(self, *script: list[Any], lock: str = "", queue: str = "", ring: bool = True) -> str:
         """Plan a run and ring, as a beat does.
@@ -162,7 +162,7 @@ class Scene:
     def ring(self, rung: Ring) -> None:
         """Send what a script handed out."""
         with self.broker.Producer() as producer:
-            enqueue.ring(app, rung, producer)
+            publisher.ring(app, rung, producer)
 
     def ring_again(self, run_id: str) -> None:
         """Double a run's message."""

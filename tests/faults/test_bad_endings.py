@@ -14,7 +14,7 @@ from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add
 from tests.support.stack import Stack
-from worker import enqueue
+from worker import publisher
 from worker.app import app
 from worker.embedded.server import RedisServer
 from worker.reliability.run import Run
@@ -112,7 +112,7 @@ def test_a_hook_that_gives_up_keeps_its_lock_until_an_operator_resolves_it(stack
     assert stack.run(waiting.id).state == "blocked"
     assert broken.run_id in stack.run(waiting.id).reason
     run, rung = stack.ledger.operate(broken.run_id, "resolve", "tests", "mended by hand")
-    enqueue.ring(app, rung)
+    publisher.ring(app, rung)
     assert run.state == "rolled_back"
     assert "mended by hand" in run.reason
     assert stack.ends(waiting.id).state == "succeeded"
@@ -122,7 +122,7 @@ def test_a_hook_that_was_mended_is_asked_again_by_an_operator(stack: Stack, jour
     broken = stack.ends(endings.fails.delay(str(journal.path), "mended", "at once").id)
     assert broken.state == "rollback_failed"
     (journal.path.parent / f"{journal.path.name}.mended").touch()
-    enqueue.ring(app, stack.ledger.operate(broken.run_id, "rollback", "tests")[1])
+    publisher.ring(app, stack.ledger.operate(broken.run_id, "rollback", "tests")[1])
     mended = stack.reaches(broken.run_id, "rolled_back")
     assert [entry.outcome for entry in mended.undo] == ["undone"]
     assert len(journal.lines("undone")) == 2
@@ -144,7 +144,7 @@ def test_an_effect_after_lost_ownership_is_refused_and_told(stack: Stack, journa
     assert held.fence
     state, rung = stack.ledger.lose(result.id, held.node, held.fence, "fenced", "taken by the test")
     assert state == "queued"
-    enqueue.ring(app, rung)
+    publisher.ring(app, rung)
     assert stack.ends(result.id).result == "second"
     journal.open(what)
     if what == "result":

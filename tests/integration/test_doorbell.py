@@ -46,18 +46,65 @@ def test_the_script_sends_what_kombu_would_send(
     assert ours == kombus
 
 
-def test_an_enqueue_is_one_round_trip_that_plans_and_sends(redis: Redis) -> None:
-    app.conf.task_send_sent_event = False
-    try:
-        add.delay(0, 0)
-        before = redis.info("commandstats")
-        add.delay(1, 2)
-        after = redis.info("commandstats")
-    finally:
-        app.conf.task_send_sent_event = True
-    calls = {name: stat["calls"] - before.get(name, {"calls": 0})["calls"] for name, stat in after.items()}
-    assert calls["cmdstat_evalsha"] == 1
+def test_an_enqueue_is_one_round_trip_that_plans_sends_and_tells(redis: Redis) -> None:
+    add.delay(0, 0)
+    redis.config_resetstat()
+    add.delay(1, 2)
+    asked = redis.info("commandstats")
+    from_scripts = ("hset", "hget", "hmget", "exists", "zadd", "zrem", "lpush", "publish", "time", "get")
+    client = {name.removeprefix("cmdstat_") for name in asked} - {*from_scripts, "config|resetstat", "config", "info"}
+    assert client == {"evalsha"} and asked["cmdstat_evalsha"]["calls"] == 1
     assert redis.llen("default") == 2
+
+
+def told(redis: Redis, act: Any) -> list[tuple[str, Any, Any]]:
+    """What is told to those who listen to Celery's events meanwhile: the channel, the event, what is around it."""
+    with redis.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.psubscribe("*celeryev*")
+        listener.get_message(timeout=5)
+        act()
+        redis.publish("celeryev-end", "")
+        heard = []
+        while (one := listener.get_message(timeout=5)) and one["channel"] != "celeryev-end":
+            around = json.loads(one["data"])
+            with app.connection() as connection:
+                channel = connection.default_channel
+                event = channel.Message(json.loads(one["data"]), channel=channel).payload
+            heard.append((one["channel"], event, around))
+        return heard
+
+
+def test_the_script_tells_the_event_that_kombu_would_publish(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    def call() -> Any:
+        return add.apply_async((1, 2), task_id="same", priority=3)
+
+    ((channel, ours, around),) = told(redis, call)
+    redis.flushall()
+    monkeypatch.setattr(app.amqp, "sends_itself", lambda *_: False)
+    ((kombus_channel, theirs, kombus_around),) = told(redis, call)
+    assert channel == kombus_channel
+    assert ours.pop("clock") < theirs.pop("clock")
+    assert ours.pop("timestamp") < theirs.pop("timestamp")
+    assert ours == theirs
+    assert ours["type"] == "task-sent"
+    for raw in (around, kombus_around):
+        raw.pop("body")
+        for name in OWN:
+            raw["properties"].pop(name)
+    assert around == kombus_around
+
+
+def test_a_replayed_plan_tells_nothing_more(redis: Redis) -> None:
+    def twice() -> None:
+        for _ in range(2):
+            add.apply_async((1, 2), key="once")
+
+    assert len(told(redis, twice)) == 1
+
+
+def test_no_event_is_told_where_none_is_wanted(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.conf, "task_send_sent_event", False)
+    assert told(redis, lambda: add.delay(1, 2)) == []
 
 
 def test_a_header_that_a_signal_adds_is_sent_and_kept(redis: Redis) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from tests.support import feed
 from tests.support.eventually import eventually
 from tests.support.stack import Process, Stack
-from worker import enqueue
+from worker import publisher
 from worker.app import app
 from worker.embedded.server import RedisServer
 from worker.reliability.run import Run
@@ -54,7 +54,7 @@ class ImportSite:
     def rolled_back(self, run_id: str, timeout: float = 60) -> Run:
         """The run once an operator's rollback of it is through."""
         _, ring = self.stack.ledger.operate(run_id, "rollback", "tests")
-        enqueue.ring(app, ring)
+        publisher.ring(app, ring)
         return self.stack.reaches(run_id, {"rolled_back", "rollback_failed"}, timeout)
 
     def point(self, run_id: str) -> Checkpoint:

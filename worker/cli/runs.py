@@ -107,7 +107,7 @@ def _operate(run_id: str, what: Operation, note: str, *, json: bool) -> None:
 
 def _ring(rung: Ring) -> None:
     from worker.app import app as celery
-    from worker.enqueue import ring
+    from worker.publisher import ring
 
     ring(celery, rung)
 

@@ -107,8 +107,8 @@ def trigger(
     Example: `anp schedules trigger warm-hot-pages --wait`
     """
     from schedules.plan import Planner
-    from worker.enqueue import ring
     from worker.enqueue import run_id as new_run_id
+    from worker.publisher import ring
 
     one = schedule_named(name)
     task = task_named(one.task)

@@ -78,6 +78,7 @@ class Ledger(Reader):
             LedgerFull, LedgerUnavailable: nothing was planned.
         """
         answers, ring = self.store.call("plan", *(json.dumps(self.spec(run)) for run in runs))
+        answers = json.loads(answers)
         for run_id, what, state, _ in answers:
             if what == "conflict":
                 raise KeyConflict(

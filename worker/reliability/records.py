@@ -15,6 +15,14 @@ DAY = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """An event that is told to whoever listens when a row is planned: the Redis channels, and its text."""
+
+    channels: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewRun:
     """What is planned: the row of one run. Times are milliseconds since the epoch."""
 
@@ -60,6 +68,8 @@ class NewRun:
     meta_key: str = ""
     #: The message as the broker's list holds it: the script that plans the run sends it too. Empty: the caller does.
     wire: str = ""
+    #: Celery's event that it is sent, told by the same script.
+    told: Told | None = None
     release: str = ""
     #: The row is only a decision: it ends at once in this state.
     ends: str = ""
@@ -167,6 +177,8 @@ def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
         spec |= {"ends": run.ends, "reason": run.reason}
     if run.wire:
         spec["wire"] = run.wire
+    if run.told:
+        spec |= {"channels": run.told.channels, "told": run.told.text}
     return spec
 
 
@@ -180,5 +192,5 @@ def read_ring(answer: Sequence[Any]) -> Ring:
     """What to ring, as the script gives it."""
     if not answer:
         return Ring(0)
-    stamp, flat = answer
+    stamp, *flat = answer
     return Ring(int(stamp), tuple(zip(flat[::2], flat[1::2], strict=True)))

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.stack import Stack
-from worker import enqueue
+from worker import publisher
 from worker.app import app
 from worker.demo import content
 from worker.errors import BadInput
@@ -47,7 +47,7 @@ def ended(stack: Stack, task: Any, **given: Any) -> Run:
 
 def rolled_back(stack: Stack, run: Run) -> Run:
     _, ring = stack.ledger.operate(run.run_id, "rollback", "tests")
-    enqueue.ring(app, ring)
+    publisher.ring(app, ring)
     return stack.reaches(run.run_id, {"rolled_back", "rollback_failed"})
 
 

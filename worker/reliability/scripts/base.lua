@@ -68,9 +68,66 @@ local TRIM = {}              -- schedules in which a run ended, and how many row
 
 local function int(value) return string.format('%.0f', value) end
 local function row_key(id) return P .. 'run:' .. id end
-local function get(id, field) return redis.call('HGET', row_key(id), field) or '' end
+
+-- Rows as this script knows them: read once, written at once; one that it makes is written whole, by `write_down`.
+local COMMON = {             -- what most scripts want to know of a row, in one command
+  'state', 'at', 'reason', 'history', 'task', 'lock', 'overlap', 'node', 'fence', 'attempts', 'began', 'started', 'wanted',
+  'cancel', 'deadline', 'settled', 'hook', 'schedule', 'meta_key', 'linked', 'ended', 'ping', 'list', 'unguarded',
+}
+local ROWS = {}              -- id -> its fields
+local MADE = {}              -- id -> true while its row is not written yet
+
+local function row_of(id)
+  local row = ROWS[id]
+  if not row then
+    row = {}
+    ROWS[id] = row
+    local values = redis.call('HMGET', row_key(id), unpack(COMMON))
+    for i, field in ipairs(COMMON) do row[field] = values[i] or '' end
+  end
+  return row
+end
+
+local function get(id, field)
+  local row = row_of(id)
+  if not row[field] then row[field] = not MADE[id] and redis.call('HGET', row_key(id), field) or '' end
+  return row[field]
+end
+
 local function number(id, field) return tonumber(get(id, field)) or 0 end
-local function set(id, ...) redis.call('HSET', row_key(id), ...) end
+
+local function set(id, ...)
+  local row, given = row_of(id), { ... }
+  for i = 1, #given, 2 do
+    local value = given[i + 1]
+    if type(value) == 'number' then value = string.format('%.17g', value) end
+    given[i + 1], row[given[i]] = value, value
+  end
+  if not MADE[id] then redis.call('HSET', row_key(id), unpack(given)) end
+end
+
+local function unset(id, ...)
+  local row = row_of(id)
+  for _, field in ipairs({ ... }) do row[field] = '' end
+  redis.call('HDEL', row_key(id), ...)
+end
+
+local function exists(id) return MADE[id] or redis.call('EXISTS', row_key(id)) == 1 end
+
+local function make(id, fields) ROWS[id], MADE[id] = fields, true end
+
+local function write_down(id)
+  if not MADE[id] then return end
+  MADE[id] = nil
+  local fields = {}
+  for field, value in pairs(ROWS[id]) do
+    if value ~= '' or field == 'at' then
+      fields[#fields + 1] = field
+      fields[#fields + 1] = value
+    end
+  end
+  redis.call('HSET', row_key(id), unpack(fields))
+end
 
 -- Raise a sum that metrics are made of. Only where a script changes a row, so that a replay raises nothing.
 local function tally(id, what, by) redis.call('HINCRBY', P .. 'sums', get(id, 'task') .. '|' .. what, int(by)) end

@@ -20,7 +20,7 @@ if first then return answer(first) end
 if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tick that was only counted has none
   revive(id)
   if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end      -- .get() waits for the new end
-  redis.call('HDEL', row_key(id), 'error', 'as_expected', 'failed_as', 'failed_why', 'ended', 'deadline',
+  unset(id, 'error', 'as_expected', 'failed_as', 'failed_why', 'ended', 'deadline',
     'counted')
   set(id, 'failures', 0, 'loss_points', 0, 'settled', '')
   if get(id, 'lock') ~= '' and get(id, 'overlap') ~= 'allow_all' then set(id, 'overlap', 'buffer_all', 'limit', 1e6) end

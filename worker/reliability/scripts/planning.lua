@@ -5,22 +5,21 @@ local function plan(spec)
     local first = redis.call('GET', P .. 'unique:' .. spec.unique)
     if first and get(first, 'state') ~= '' then return { first, 'known', get(first, 'state'), get(first, 'reason') } end
   end
-  if redis.call('EXISTS', row_key(id)) == 1 then
+  if exists(id) then
     local same = not spec.digest or spec.digest == '' or get(id, 'digest') == spec.digest
     return { id, same and 'known' or 'conflict', get(id, 'state'), get(id, 'reason') }
   end
   local due = tonumber(spec.due) or 0
   if tonumber(spec.delay) then due = NOW + tonumber(spec.delay) end
-  local row = { 'created', NOW, 'at', '', 'attempts', 0, 'digest', spec.digest or '', 'wanted', int(due > 0 and due or NOW) }
-  for field, value in pairs(spec.row) do
-    row[#row + 1] = field
-    row[#row + 1] = value
-  end
-  set(id, unpack(row))
+  local row = spec.row
+  row.created, row.wanted, row.attempts, row.at = int(NOW), int(due > 0 and due or NOW), '0', ''
+  row.digest = spec.digest or ''
+  make(id, row)
   if spec.unique then redis.call('SET', P .. 'unique:' .. spec.unique, id, 'PX', spec.unique_for) end
   redis.call('ZADD', P .. 'runs', NOW, id)
   redis.call('ZREM', P .. 'expiring', id)            -- an earlier row of this id that prune has not seen yet
-  if spec.row.schedule then redis.call('ZADD', P .. 'schedule:' .. spec.row.schedule, spec.row.tick, id) end
+  if row.schedule then redis.call('ZADD', P .. 'schedule:' .. row.schedule, row.tick, id) end
+  for _, channel in ipairs(spec.channels or {}) do redis.call('PUBLISH', channel, spec.told) end
   if spec.ends then
     finish(id, spec.ends, spec.reason)
   elseif due > NOW then
@@ -46,7 +45,7 @@ local function plan_again(spec, reason)
   local id, row = spec.id, { 'created', NOW, 'wanted', NOW, 'settled', '' }
   revive(id)
   if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end
-  redis.call('HDEL', row_key(id), 'deadline', 'error', 'as_expected', 'failed_as', 'ended')
+  unset(id, 'deadline', 'error', 'as_expected', 'failed_as', 'ended')
   for field, value in pairs(spec.row) do
     row[#row + 1] = field
     row[#row + 1] = value

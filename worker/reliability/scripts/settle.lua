@@ -9,7 +9,7 @@ if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= no
 end
 local data = cjson.decode(ARGV[5])
 local reason = data.reason or ''
-if outcome == 'succeeded' then redis.call('HDEL', row_key(id), 'error') end
+if outcome == 'succeeded' then unset(id, 'error') end
 if data.result then set(id, 'result', data.result) end
 if data.error then set(id, 'error', data.error) end
 if data.as_expected then set(id, 'as_expected', data.as_expected) end

@@ -1,5 +1,6 @@
 local function leave(id)
   local at = get(id, 'at')
+  if at == '' then return end
   if at == 'queue' then redis.call('ZREM', P .. 'queued', id)
   elseif at == 'time' then redis.call('ZREM', P .. 'delayed', id)
   elseif at == 'lock' then
@@ -91,6 +92,7 @@ end
 local function forget(id)
   local schedule = get(id, 'schedule')
   redis.call('UNLINK', unpack(keys_of(id)))
+  ROWS[id], MADE[id] = nil, nil
   redis.call('ZREM', P .. 'runs', id)
   redis.call('ZREM', P .. 'expiring', id)
   if schedule ~= '' then redis.call('ZREM', P .. 'schedule:' .. schedule, id) end
@@ -127,6 +129,7 @@ finish = function(id, state, reason, meta, node)
   end
   tell_end(id, state, reason)
   if state ~= 'rollback_failed' then                 -- that one, and its lock, wait for a person
+    write_down(id)
     for _, key in ipairs(keys_of(id)) do redis.call('PEXPIRE', key, int(keep)) end
     redis.call('ZADD', P .. 'expiring', int(NOW + keep), id)
   end
@@ -139,7 +142,7 @@ end
 local function revive(id)
   for _, key in ipairs(keys_of(id)) do redis.call('PERSIST', key) end
   redis.call('ZREM', P .. 'expiring', id)
-  redis.call('HDEL', row_key(id), 'finished', 'cancel')
+  unset(id, 'finished', 'cancel')
 end
 
 -- A failed, cancelled or quarantined run ends, or goes on to its rollback hook, keeping why.
@@ -255,13 +258,16 @@ end
 
 -- Put a message on the broker's list, with the time as its stamp. A task that is not guarded is done with it.
 local function send(id, wire)
-  redis.call('LPUSH', get(id, 'list'), (string.gsub(wire, '"anp_rung": 0', '"anp_rung": ' .. int(NOW), 1)))
+  local first, last = string.find(wire, '"anp_rung": 0', 1, true)
+  wire = string.sub(wire, 1, last - 1) .. int(NOW) .. string.sub(wire, last + 1)
+  redis.call('LPUSH', get(id, 'list'), wire)
   if get(id, 'unguarded') == '1' then finish(id, 'sent', 'its message is with the broker') end
 end
 
--- The last words of a script. What its caller has to ring: id, message, and the stamp that goes with it.
+-- The last words of a script: the time, then what its caller has to ring: id, message, id, message, …
 local function rung()
-  local out = {}
+  local out = { int(NOW) }
+  for id in pairs(MADE) do write_down(id) end
   for _, id in ipairs(RING) do
     if get(id, 'at') == 'queue' then
       if WIRE[id] then
@@ -273,5 +279,5 @@ local function rung()
     end
   end
   trim()
-  return { int(NOW), out }
+  return out
 end
