@@ -12,7 +12,7 @@ from redis import Redis
 from tests.faults import endings
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
-from tests.support.probe import add
+from tests.support.probe import add, picky
 from tests.support.stack import Stack
 from worker import publisher
 from worker.app import app
@@ -67,6 +67,16 @@ def test_what_cannot_be_kept_is_a_failure_that_says_so(stack: Stack, way: str, s
     run = stack.ends(endings.ends.delay(way).id)
     assert (run.state, run.attempts, run.losses) == (state, 1, 0)
     assert says in message_of(run) + run.reason
+
+
+def test_a_validator_that_raises_an_error_of_its_own_is_a_failure_that_is_tried_again(stack: Stack) -> None:
+    there = stack.folder / "there"
+    there.touch()
+    result = picky.apply_async((str(there),), countdown=0.5)
+    there.unlink()
+    run = stack.ends(result.id)
+    assert (run.state, run.attempts, run.losses) == ("failed", 2, 0)
+    assert "No such file" in message_of(run)
 
 
 @pytest.mark.parametrize("way", ["interrupt", "sys.exit", "os._exit", "kill"])

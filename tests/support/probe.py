@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import task_postrun, task_prerun
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
 from tests.support.journal import Journal
 from worker.app import app
@@ -166,6 +167,17 @@ def secretive(password: SecretStr, user: str) -> int:
     if user == "careless":
         raise PermissionError(f"{password.get_secret_value()} was refused")
     return len(password.get_secret_value())
+
+
+def _found(path: str) -> str:
+    Path(path).stat()
+    return path
+
+
+@app.task(name="probe.picky", retries=Retries(max=1, first=0.1), **OURS)
+def picky(path: Annotated[str, AfterValidator(_found)]) -> str:
+    """Its input was there when it was enqueued; its validator raises an error of its own when it has gone."""
+    return path
 
 
 @app.task(name="probe.noted", **OURS)
