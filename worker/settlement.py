@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
@@ -159,9 +159,13 @@ class Settlement:
         publisher.try_ring(self.task.app, rung)
 
     def _ask(self, outcome: Outcome, data: dict[str, Any]) -> tuple[str, Ring]:
-        """Settle; while Redis is away, keep trying until the lease is over."""
+        """Settle; the soft time limit is the body's, and the body has ended."""
         attempt, settle = self.attempt, self.task.ledger.settle
-        return attempt.ask(settle, attempt.run_id, attempt.node, attempt.fence, outcome, **data)
+        while True:
+            try:
+                return attempt.ask(settle, attempt.run_id, attempt.node, attempt.fence, outcome, **data)
+            except SoftTimeLimitExceeded:
+                log.warning("%s has ended already: its soft time limit comes too late", attempt.run_id)
 
     def _described(self, error: BaseException) -> str:
         """An error as the ledger keeps it."""

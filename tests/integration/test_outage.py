@@ -93,3 +93,17 @@ def test_a_hook_outlives_an_outage_at_each_of_its_entries(
     ended = stack.ends(run_id)
     assert (ended.state, ended.losses) == ("rolled_back", 0)
     assert [line["name"] for line in journal.lines("undone")] == ["c", "b", "a"]
+
+
+def test_a_soft_limit_that_passes_while_the_attempt_settles_comes_too_late(
+    stack: Stack, journal: Journal, redis_server: RedisServer
+) -> None:
+    run_id = run(stack, ["gate", "end"])
+    child = stands_at(journal, "end", run_id)
+    with outage(redis_server):
+        journal.open("end")
+        asks_again(stack, run_id)
+        os.kill(child, signal.SIGUSR1)  # what the main process sends at the soft limit
+        eventually(lambda: f"{run_id} has ended already" in stack.processes[0].said(), 10, "the limit to be ignored")
+    ended = stack.ends(run_id)
+    assert (ended.state, ended.attempts) == ("succeeded", 1)
