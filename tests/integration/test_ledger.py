@@ -10,7 +10,10 @@ import pytest
 from redis import Redis
 
 from tests.support.moved import NODE, Moved, begin, new, settle, state
+from worker import pool
+from worker.app import app
 from worker.errors import KeyConflict, LedgerFull, LostOwnership, Refused, UnknownName
+from worker.reconcile import Reconciler
 from worker.reliability.records import Decision, Keeping
 
 
@@ -174,6 +177,17 @@ def test_three_losses_quarantine_but_a_nodes_death_weighs_less(ledger: Moved) ->
             ledger.heartbeat(NODE)
             ledger.reap()
         assert state(ledger, "b") == "queued", f"after {n + 1} deaths of a node"
+
+
+def test_an_idle_child_weighs_less_than_one_that_died(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    reconciler = Reconciler(app, ledger, bodies=tuple, wake=lambda: None)
+    for n in range(6):
+        assert state(ledger, "a") == "queued", f"after {n} idle children"
+        begin(ledger, "a", f"t{n}", child=pool.child())
+        for _ in range(2):
+            reconciler.go_over(ledger.heartbeat(NODE) or {}, NODE)
+    assert state(ledger, "a") == "quarantined"
 
 
 def test_shutdown_is_no_loss(ledger: Moved) -> None:
