@@ -233,6 +233,26 @@ def test_undo_entries_have_a_limit_and_none_is_half_written(ledger: Moved) -> No
     assert len(ledger.run("a").undo) == 1
 
 
+def test_each_attempt_has_the_whole_limit_for_its_undo_entries(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    entry = json.dumps({"name": "u", "data": {}, "attempt": 1})
+
+    def fill(token: str) -> int:
+        fence = begin(ledger, "a", token).fence
+        for answer in ("ok", "full"):
+            assert ledger.record("a", NODE, fence, "undo", len(entry), entry) == answer
+        return fence
+
+    ledger.settle("a", NODE, fill("first"), "retry", delay=0)
+    ledger.promote()
+    ledger.lose("a", NODE, fill("failed before"), "child", "gone")
+    ledger.settle("a", NODE, fill("lost before"), "failed")
+    ledger.settle("a", NODE, begin(ledger, "a", "hook").fence, "rolled_back")
+    ledger.operate("a", "retry", "ann")
+    fill("rolled back before")
+    assert len(ledger.run("a").undo) == 4
+
+
 def test_what_a_late_attempt_records_is_refused(ledger: Moved) -> None:
     ledger.plan([new("a")])
     late = begin(ledger, "a").fence

@@ -68,6 +68,8 @@ class Row:
     rung: int = 0
     rings: int = 0
     undo: int = 0
+    #: Those of the current attempt.
+    undo_now: int = 0
     steps: int = 0
 
     @property

@@ -38,7 +38,7 @@ class Attempt:
         number: which attempt of the run it is, from 1.
         failures: failed attempts before it.
         kind: the body, or the rollback hook.
-        undo_limit: bytes that all undo entries of the run may take.
+        undo_limit: bytes that its undo entries may take together.
         entry_limit: bytes that one of them may take.
     """
 
@@ -93,7 +93,7 @@ class Attempt:
 
         Raises:
             LostOwnership: the attempt does not own the run any more.
-            LimitExceeded: the entry, or all entries of the run, are too large; the effect must not happen.
+            LimitExceeded: the entry, or all entries of the attempt, are too large; the effect must not happen.
         """
         try:
             text = json.dumps({"name": name, "data": data, "attempt": self.number})
@@ -110,7 +110,7 @@ class Attempt:
         if self.record("undo", self.undo_limit, text) == "full":
             raise LimitExceeded(
                 f"The undo entries of {self.run_id} are full, so {name!r} was not recorded: leave its effect",
-                expected=f"at most {self.undo_limit} bytes for a run; do less in one run, or undo it another way",
+                expected=f"at most {self.undo_limit} bytes for an attempt; do less in one run, or undo it another way",
             )
 
     def progress(self, done: int, total: int) -> None:
