@@ -148,6 +148,7 @@ class Machine(Pair, RuleBasedStateMachine):
             if self.deliver(run_id, node):
                 attempt = self.attempts[-1]
                 self.write(*attempt[:3], "step", 1)
+                self.write(*attempt[:3], "undo", 1)
                 if cancelled:
                     self.operate(run_id, "cancel")
                 self.finish(attempt, how, delay, meta)
