@@ -41,7 +41,7 @@ class DeclaredTask(Task):
     confirm: Callable[[Any], bool] | None = None
     #: What its node does with it when the lease is lost: `kill` or `finish`.
     on_lost: str = "kill"
-    #: Bytes that its undo entries may take together.
+    #: Bytes that the undo entries of one attempt may take together.
     undo_limit: int = UNDO_LIMIT
 
     _hook: ClassVar[Callable[..., Any] | None] = None

@@ -21,6 +21,7 @@ from uuid import uuid4
 from celery.utils.log import get_logger
 
 from worker import pool, publisher
+from worker.clock import boottime
 from worker.errors import LedgerUnavailable
 from worker.reconcile import Body, Reconciler
 from worker.reliability.ledger import Ledger
@@ -45,11 +46,6 @@ def current() -> str:
 def become(node: str) -> None:
     """Give this process tree its id."""
     _slot[:64] = node.encode().ljust(64, b"\0")
-
-
-def boottime() -> float:
-    """Seconds since boot, counted while the machine sleeps too where the system can tell."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def separate(app: Any, timeout: float = TIMEOUT) -> Ledger:

@@ -135,7 +135,7 @@ class Reconciler:
                 self._lose(run_id, fence, child, f"its child {child} is gone")
             elif run_id not in busy:
                 if self._idle.get(run_id) == fence:
-                    self._lose(run_id, fence, child, f"its child {child} is idle")
+                    self._lose(run_id, fence, child, f"its child {child} is idle", "idle")
                 else:
                     idle[run_id] = fence
         self._idle = idle
@@ -149,8 +149,9 @@ class Reconciler:
                 pool.kill(pid)
         self._strays = strays
 
-    def _lose(self, run_id: str, fence: int, child: str, reason: str) -> None:
-        kind: Loss = "fenced" if pool.pid_of(child) in self._fenced else "child"
+    def _lose(self, run_id: str, fence: int, child: str, reason: str, kind: Loss = "child") -> None:
+        if pool.pid_of(child) in self._fenced:
+            kind = "fenced"
         if self.ending:
             kind, reason = "shutdown", f"its worker was shut down: {reason}"
         state, rung = self.ledger.lose(run_id, self._node, fence, kind, reason)

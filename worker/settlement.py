@@ -6,16 +6,15 @@ late, and nothing of it counts.
 
 from __future__ import annotations
 
-import time
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from celery.exceptions import Ignore, Reject, Retry
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
-from worker import node, pool, publisher
+from worker import pool, publisher
 from worker.errors import AnpError, BadInput, LedgerUnavailable, LimitExceeded, LostOwnership
 from worker.redaction import cleared, hide, secrets_of
 from worker.reliability.attempt import Attempt
@@ -31,8 +30,6 @@ log = get_task_logger(__name__)
 
 #: Characters of an error that go into a reason.
 REASON = 500
-#: Seconds between two tries to settle while Redis is away.
-PAUSE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +110,8 @@ class Settlement:
             undo.failed(error)
         except LostOwnership as lost:
             self.late(lost)
+        except LedgerUnavailable as away:
+            self._leave(away)
         again = decide(ROLLBACK_RETRIES, error, self.attempt.failures)
         if isinstance(again, Again):
             reason = f"its rollback failed: {error}"
@@ -126,6 +125,12 @@ class Settlement:
         pool.says(0)
         log.error("%s", lost)
         raise Ignore(str(lost)) from None
+
+    def _leave(self, error: LedgerUnavailable) -> NoReturn:
+        """The ledger did not hear how the attempt ended: its node finds an idle child, or is dead itself."""
+        pool.says(0)
+        log.error("%s ended but could not settle; its node's lease decides: %s", self.attempt.run_id, error)
+        raise Ignore("the ledger did not answer") from None
 
     def _fail_for_good(self, reason: str, error: Exception) -> None:
         self._settle(
@@ -148,24 +153,19 @@ class Settlement:
         except LostOwnership as lost:
             self.late(lost)
         except LedgerUnavailable as error:
-            pool.says(0)
-            log.error("%s ended but could not settle; its node's lease decides: %s", self.attempt.run_id, error)
-            raise Ignore("the ledger did not answer") from None
+            self._leave(error)
         pool.says(0)
         self.attempt.settled = self.task.app.results_in_ledger
         publisher.try_ring(self.task.app, rung)
 
     def _ask(self, outcome: Outcome, data: dict[str, Any]) -> tuple[str, Ring]:
-        """Settle; while Redis is away, keep trying until the lease is over."""
-        attempt, ledger = self.attempt, self.task.ledger
-        until = node.boottime() + ledger.lease / 1000
+        """Settle; the soft time limit is the body's, and the body has ended."""
+        attempt, settle = self.attempt, self.task.ledger.settle
         while True:
             try:
-                return ledger.settle(attempt.run_id, attempt.node, attempt.fence, outcome, **data)
-            except LedgerUnavailable as error:
-                if not error.retry_safe or node.boottime() > until:
-                    raise
-                time.sleep(PAUSE)
+                return attempt.ask(settle, attempt.run_id, attempt.node, attempt.fence, outcome, **data)
+            except SoftTimeLimitExceeded:
+                log.warning("%s has ended already: its soft time limit comes too late", attempt.run_id)
 
     def _described(self, error: BaseException) -> str:
         """An error as the ledger keeps it."""

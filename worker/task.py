@@ -115,7 +115,7 @@ class ReliableTask(DeclaredTask):
             ends.fail(error)
 
     def _roll_back(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
-        undo = UndoLog(ends.attempt, self.ledger.undo_entries(ends.attempt.run_id))
+        undo = UndoLog(ends.attempt, ends.attempt.ask(self.ledger.undo_entries, ends.attempt.run_id))
         count = len(undo)
         try:
             values = self.contract.check(args, kwargs)
@@ -151,13 +151,13 @@ class ReliableTask(DeclaredTask):
         again = Retry(exc=exc, when=eta or pause)
         again.delay = enqueue.seconds_until(pause, eta)
         if args is not None or kwargs is not None:
-            again.changed = self._changed(args, kwargs)
+            again.changed = self._changed(self.attempt, args, kwargs)
         if throw:
             raise again
         return again
 
-    def _changed(self, args: Any, kwargs: Any) -> str:
-        row = json.loads(self.ledger.store.read("hget", self.ledger.store.key(f"run:{self.run_id}"), "message"))
+    def _changed(self, attempt: Attempt, args: Any, kwargs: Any) -> str:
+        row = json.loads(attempt.ask(self.ledger.store.read, "hget", self.ledger.row_key(attempt.run_id), "message"))
         replaced = self.contract.named[: len(args or ())]
         inherited = {name: value for name, value in self.request.kwargs.items() if name not in replaced}
         checked = self.contract.check(self.request.args if args is None else args, {**inherited, **(kwargs or {})})

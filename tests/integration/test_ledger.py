@@ -10,7 +10,10 @@ import pytest
 from redis import Redis
 
 from tests.support.moved import NODE, Moved, begin, new, settle, state
+from worker import pool
+from worker.app import app
 from worker.errors import KeyConflict, LedgerFull, LostOwnership, Refused, UnknownName
+from worker.reconcile import Reconciler
 from worker.reliability.records import Decision, Keeping
 
 
@@ -176,6 +179,17 @@ def test_three_losses_quarantine_but_a_nodes_death_weighs_less(ledger: Moved) ->
         assert state(ledger, "b") == "queued", f"after {n + 1} deaths of a node"
 
 
+def test_an_idle_child_weighs_less_than_one_that_died(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    reconciler = Reconciler(app, ledger, bodies=tuple, wake=lambda: None)
+    for n in range(6):
+        assert state(ledger, "a") == "queued", f"after {n} idle children"
+        begin(ledger, "a", f"t{n}", child=pool.child())
+        for _ in range(2):
+            reconciler.go_over(ledger.heartbeat(NODE) or {}, NODE)
+    assert state(ledger, "a") == "quarantined"
+
+
 def test_shutdown_is_no_loss(ledger: Moved) -> None:
     ledger.plan([new("a")])
     for n in range(8):
@@ -217,6 +231,26 @@ def test_undo_entries_have_a_limit_and_none_is_half_written(ledger: Moved) -> No
     assert ledger.record("a", NODE, fence, "undo", 150, entry) == "ok"
     assert ledger.record("a", NODE, fence, "undo", 150, entry) == "full"
     assert len(ledger.run("a").undo) == 1
+
+
+def test_each_attempt_has_the_whole_limit_for_its_undo_entries(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    entry = json.dumps({"name": "u", "data": {}, "attempt": 1})
+
+    def fill(token: str) -> int:
+        fence = begin(ledger, "a", token).fence
+        for answer in ("ok", "full"):
+            assert ledger.record("a", NODE, fence, "undo", len(entry), entry) == answer
+        return fence
+
+    ledger.settle("a", NODE, fill("first"), "retry", delay=0)
+    ledger.promote()
+    ledger.lose("a", NODE, fill("failed before"), "child", "gone")
+    ledger.settle("a", NODE, fill("lost before"), "failed")
+    ledger.settle("a", NODE, begin(ledger, "a", "hook").fence, "rolled_back")
+    ledger.operate("a", "retry", "ann")
+    fill("rolled back before")
+    assert len(ledger.run("a").undo) == 4
 
 
 def test_what_a_late_attempt_records_is_refused(ledger: Moved) -> None:

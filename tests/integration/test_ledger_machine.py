@@ -148,6 +148,7 @@ class Machine(Pair, RuleBasedStateMachine):
             if self.deliver(run_id, node):
                 attempt = self.attempts[-1]
                 self.write(*attempt[:3], "step", 1)
+                self.write(*attempt[:3], "undo", 1)
                 if cancelled:
                     self.operate(run_id, "cancel")
                 self.finish(attempt, how, delay, meta)
@@ -201,7 +202,7 @@ class Machine(Pair, RuleBasedStateMachine):
             self.settle(run_id, node, fence + off, "succeeded", 0, meta=True)
 
     @precondition(lambda self: self.attempts)
-    @rule(back=BACK, kind=st.sampled_from(["child", "child", "fenced", "shutdown"]))
+    @rule(back=BACK, kind=st.sampled_from(["child", "child", "idle", "fenced", "shutdown"]))
     def lose(self, back: int, kind: Any) -> None:
         """A node tells of a loss, perhaps of an attempt that is over."""
         self.tell_loss(*self.attempt(back)[:3], kind)

@@ -95,4 +95,4 @@ def _loss(m: Moment, cause: str) -> int:
     """Halves of a child's death."""
     if cause in ("fenced", "shutdown") and m.on("fencing_is_free"):
         return 0
-    return 1 if cause == "node" and m.on("node_weighs_less") else 2
+    return 1 if cause in ("node", "idle") and m.on("node_weighs_less") else 2

@@ -33,7 +33,7 @@ RULES: dict[str, str] = {
     "begun_stays": "a run that has begun is never expired",
     # losses and retries
     "retries_first": "a failed attempt with tries left waits and runs again; only the last failure is final",
-    "node_weighs_less": "the death of a node weighs less than the death of a child",
+    "node_weighs_less": "the death of a node, and a child that is idle, weigh less than the death of a child",
     "fencing_is_free": "self-fencing and shutdown weigh nothing",
     "limit_is_failure": "a hard limit is a failed attempt, not a loss",
     # rollback

@@ -94,7 +94,7 @@ class Journal:
     # -- gates ------------------------------------------------------------------------------------
 
     def wait_at(self, gate: str, **fields: Any) -> None:
-        """Say that this process stands at a gate, and wait until it is opened; an open gate stays open."""
+        """Say that this process stands at a gate, and wait while it is closed, as it is at first."""
         self.write("at", name=gate, **fields)
         while not self._gate(gate).exists():
             time.sleep(LOOK)
@@ -102,6 +102,10 @@ class Journal:
     def open(self, gate: str) -> None:
         """Let everybody through, now and later."""
         self._gate(gate).touch()
+
+    def close(self, gate: str) -> None:
+        """Let nobody through any more."""
+        self._gate(gate).unlink()
 
     def _gate(self, gate: str) -> Path:
         return Path(f"{self.path}.open.{gate}")

@@ -19,8 +19,8 @@ from worker.reliability.run import FINAL
 #: A message may be on its way so long before upkeep rings again; the pause doubles with each ring, to 64 of them.
 GRACE = 5000
 MOST_PAUSES = 6
-#: How heavy each loss weighs, and what quarantines: three deaths of a child, or six of a node.
-WEIGHT = {"child": 2, "node": 1, "fenced": 0, "shutdown": 0}
+#: How heavy each loss weighs, and what quarantines: three deaths of a child, or six of a node or idle children.
+WEIGHT = {"child": 2, "node": 1, "idle": 1, "fenced": 0, "shutdown": 0}
 TOO_OFTEN = 6
 SHORT = frozenset({"succeeded", "skipped", "sent"})
 CELERY = (
@@ -68,6 +68,8 @@ class Row:
     rung: int = 0
     rings: int = 0
     undo: int = 0
+    #: Those of the current attempt.
+    undo_now: int = 0
     steps: int = 0
 
     @property

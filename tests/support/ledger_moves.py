@@ -111,6 +111,7 @@ class Moves(Model):
         self.leave(row)
         row.at, row.node, row.child, row.token = "node", node, child, token
         row.attempts += 1
+        row.undo_now = 0
         self.nodes[node].rows.append(row.new.run_id)
         self._turn(row, "running")
         return "go", row.attempts, row.failures[row.kind], row.kind
@@ -170,9 +171,10 @@ class Moves(Model):
         if row is None:
             return None
         if what == "undo":
-            if row.undo >= most:
+            if row.undo_now >= most:
                 return False
             row.undo += 1
+            row.undo_now += 1
         elif what == "step":
             row.steps = 1
         return True

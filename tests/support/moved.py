@@ -25,8 +25,8 @@ def new(run_id: str, **fields: Any) -> NewRun:
     return NewRun(run_id, "task", message, "default", "default", **fields)
 
 
-def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE) -> Begun:
-    begun, _ = ledger.begin(run_id, node, "child", token)
+def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE, child: str = "child") -> Begun:
+    begun, _ = ledger.begin(run_id, node, child, token)
     assert isinstance(begun, Begun), f"{run_id}: {begun}"
     return begun
 

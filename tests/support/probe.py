@@ -58,6 +58,8 @@ def act(task: Any, journal: Journal, who: dict[str, Any], word: str, rest: list[
         task.undo(rest[0], value=rest[0])
     elif word == "progress":
         task.progress(*rest)
+    elif word == "cancelled":
+        journal.write("looked", cancelled=task.cancelled)
     elif word == "step":
         task.step(rest[0], journal_step, str(journal.path), rest[0])
 
@@ -67,7 +69,7 @@ def end_early(task: Any, number: int, word: str, rest: list[Any]) -> None:
     if word == "fail" and (len(rest) < 2 or number <= rest[1]):
         raise {"ValueError": ValueError, "KeyError": KeyError}[rest[0]]("as asked")
     if word == "retry" and number == 1:
-        task.retry(countdown=rest[0])
+        task.retry(kwargs=rest[1] if rest[1:] else None, countdown=rest[0])
     if word == "eat":
         bytearray(rest[0] << 20)[:] = b"x" * (rest[0] << 20)
     if word == "die" and (not rest or number <= rest[0]):

@@ -1,18 +1,29 @@
 """One try of a run, as its body sees it: its fence, its steps, its undo entries.
 
 Limit: a process that was stopped past its lease wakes up inside its effect; only the fence in the effect's own store
-refuses it. Everything that goes through here is refused by the ledger.
+refuses it. Everything that goes through here is refused by the ledger. While Redis is away it waits, until the lease is
+over: a shorter outage changes no outcome.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
-from worker.errors import BadResult, LimitExceeded
+from worker.clock import boottime
+from worker.errors import BadResult, LedgerUnavailable, LimitExceeded
 from worker.reliability.ledger import Ledger
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Seconds between two tries while Redis is away.
+PAUSE = 0.2
 
 
 @dataclass(slots=True)
@@ -27,7 +38,7 @@ class Attempt:
         number: which attempt of the run it is, from 1.
         failures: failed attempts before it.
         kind: the body, or the rollback hook.
-        undo_limit: bytes that all undo entries of the run may take.
+        undo_limit: bytes that its undo entries may take together.
         entry_limit: bytes that one of them may take.
     """
 
@@ -60,7 +71,7 @@ class Attempt:
             BadResult: the result is not JSON.
         """
         if self._steps is None:
-            self._steps = self.ledger.steps(self.run_id) if self.number > 1 else {}
+            self._steps = self.ask(self.ledger.steps, self.run_id) if self.number > 1 else {}
         if name not in self._steps:
             value = function(*args, **kwargs)
             try:
@@ -69,7 +80,7 @@ class Attempt:
                 raise BadResult(
                     f"The result of step {name!r} cannot be kept", expected="JSON values", given=str(error)
                 ) from None
-            self._record("step", name, text)
+            self.record("step", name, text)
             self._steps[name] = text
         return json.loads(self._steps[name])
 
@@ -82,7 +93,7 @@ class Attempt:
 
         Raises:
             LostOwnership: the attempt does not own the run any more.
-            LimitExceeded: the entry, or all entries of the run, are too large; the effect must not happen.
+            LimitExceeded: the entry, or all entries of the attempt, are too large; the effect must not happen.
         """
         try:
             text = json.dumps({"name": name, "data": data, "attempt": self.number})
@@ -96,10 +107,10 @@ class Attempt:
                 expected=f"at most {self.entry_limit} bytes; record it in parts",
                 given=f"{len(text)} bytes",
             )
-        if self._record("undo", self.undo_limit, text) == "full":
+        if self.record("undo", self.undo_limit, text) == "full":
             raise LimitExceeded(
                 f"The undo entries of {self.run_id} are full, so {name!r} was not recorded: leave its effect",
-                expected=f"at most {self.undo_limit} bytes for a run; do less in one run, or undo it another way",
+                expected=f"at most {self.undo_limit} bytes for an attempt; do less in one run, or undo it another way",
             )
 
     def progress(self, done: int, total: int) -> None:
@@ -108,12 +119,40 @@ class Attempt:
         Raises:
             LostOwnership: the attempt does not own the run any more.
         """
-        self._record("progress", done, total)
+        self.record("progress", done, total)
 
     @property
     def cancelled(self) -> bool:
         """Whether someone asked this run to end early."""
-        return bool(self.ledger.cancel_mark(self.run_id))
+        return bool(self.ask(self.ledger.cancel_mark, self.run_id))
 
-    def _record(self, what: str, *values: str | int) -> str:
-        return self.ledger.record(self.run_id, self.node, self.fence, what, *values)
+    def record(self, what: str, *values: str | int) -> str:
+        """Record something of this attempt; see `Ledger.record`."""
+        return self.ask(self.ledger.record, self.run_id, self.node, self.fence, what, *values)
+
+    def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the ledger; while Redis is away, again and again until the lease is over.
+
+        Args:
+            question: a method of the ledger that may be asked twice.
+            *args: its arguments.
+            **kwargs: its arguments by name.
+
+        Returns:
+            The ledger's answer.
+
+        Raises:
+            LedgerUnavailable: Redis refused us, or was away until the lease was over.
+        """
+        until = boottime() + self.ledger.lease / 1000
+        told = False
+        while True:
+            try:
+                return question(*args, **kwargs)
+            except LedgerUnavailable as error:
+                if not error.retry_safe or boottime() > until:
+                    raise
+                if not told:
+                    log.warning("%s asks the ledger again until its lease is over: %s", self.run_id, error)
+                told = True
+                time.sleep(PAUSE)

@@ -175,7 +175,7 @@ class Ledger(Reader):
         """Record an undo entry, a step, progress, or an undo outcome (record.lua).
 
         Returns:
-            `ok`, or `full` for an undo entry beyond the limit.
+            `ok`, or `full` for an undo entry beyond the limit of one attempt.
 
         Raises:
             LostOwnership: the attempt does not own the run any more.

@@ -9,7 +9,7 @@ from typing import Any, Literal
 Outcome = Literal[
     "succeeded", "failed", "retry", "requeue", "cancelled", "rolled_back", "rollback_retry", "rollback_failed", "parked"
 ]
-Loss = Literal["child", "fenced", "shutdown"]
+Loss = Literal["child", "idle", "fenced", "shutdown"]
 Operation = Literal["retry", "rollback", "cancel", "resolve"]
 DAY = 86_400_000
 

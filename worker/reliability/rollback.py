@@ -71,13 +71,6 @@ class UndoLog:
         text = json.dumps({
             "name": entry.name, "data": entry.data, "attempt": entry.attempt, "outcome": outcome, "note": note,
         })  # fmt: skip
-        self._attempt.ledger.record(
-            self._attempt.run_id,
-            self._attempt.node,
-            self._attempt.fence,
-            "outcome",
-            self._current.index,
-            text,
-        )
+        self._attempt.record("outcome", self._current.index, text)
         self._current = None
         self._open -= outcome != "failed"

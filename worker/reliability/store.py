@@ -6,6 +6,7 @@ when an answer is lost.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -15,12 +16,15 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import (
     AuthenticationError,
+    ClusterDownError,
     ConnectionError,
     NoPermissionError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError,
+    TryAgainError,
 )
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -37,6 +41,10 @@ TIMEOUT = 5.0
 FULL_AT = 0.8
 #: Scripts that plan rows share one more piece.
 PLANNING = frozenset({"plan", "tick", "backfill"})
+#: A Redis that answers and does nothing for now: redis-py knows some by class, unless they come from within a script,
+#: whose error Redis 6.2 wraps: "Error running script (…): @user_script: 9: -READONLY You can't …".
+NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_NOT_NOW = re.compile(r"(?:^|: -)(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN) ")
 
 
 def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: bool = True) -> redis.Redis:
@@ -206,6 +214,12 @@ def translate(error: RedisError) -> LedgerFull | LedgerUnavailable:
         return LedgerUnavailable(
             "Redis does not answer",
             expected="a server at ANP_REDIS_URL, or a running `anp up`",
+            given=str(error),
+        )
+    if isinstance(error, NOT_NOW) or _NOT_NOW.search(str(error)):
+        return LedgerUnavailable(
+            "Redis does nothing for us now",
+            expected="a master that is not busy, with room in memory and on its disk",
             given=str(error),
         )
     return LedgerUnavailable("Redis could not do what was asked", given=str(error), retry_safe=False)

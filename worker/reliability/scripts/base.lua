@@ -51,8 +51,9 @@ local MICROS = tonumber(TIME[1]) * 1000000 + tonumber(TIME[2])
 local GRACE = 5000           -- ms a message may be on its way before upkeep rings again
 local HISTORY = 8192         -- bytes of history a row keeps
 local REASON = 1000          -- bytes of a reason in it; not through the middle of a character
-local LOSS_LIMIT = 6         -- a child's death weighs 2, a node's 1: innocent neighbours
-local LOSS_WEIGHT = { child = 2, node = 1, fenced = 0, shutdown = 0 }
+-- A child's death weighs 2; a node's 1: innocent neighbours; an idle child's silence 1: Redis was away when it spoke.
+local LOSS_LIMIT = 6
+local LOSS_WEIGHT = { child = 2, node = 1, idle = 1, fenced = 0, shutdown = 0 }
 local ASKED = 2048           -- bytes of operators' requests a row remembers, so that a replay has no effect
 local KEPT_SHORT = { succeeded = true, skipped = true, sent = true }
 local CELERY_STATE = {

@@ -37,6 +37,7 @@ leave(id)
 set(id, 'fence', fence, 'node', node, 'child', child, 'token', token, 'at', 'node', 'started', NOW,
   'attempts', number(id, 'attempts') + 1, 'began', number(id, 'began') > 0 and get(id, 'began') or NOW)
 redis.call('HSET', P .. 'running:' .. node, id, fence .. '|' .. child)
+if get(id, 'attempts') ~= '1' then unset(id, 'undo_bytes') end        -- each attempt has the whole limit
 if state == 'queued' and get(id, 'attempts') == '1' then
   tally_late(id, math.max(0, NOW - number(id, 'wanted')))
   ping(id, 'start', '')

@@ -1,7 +1,7 @@
 -- Record something of a running attempt, for who holds its fence. ARGV: id, node, fence, what, then:
 --   undo <limit of bytes> <JSON>    an undo entry, before its effect        step <name> <JSON>   a finished step
 --   progress <done> <total>                                                 outcome <index> <JSON>   an entry was handled
--- Answers 'ok', 'full' (undo beyond its limit), or 'lost'.
+-- Answers 'ok', 'full' (undo entries of this attempt beyond their limit), or 'lost'.
 local id, node, fence, what = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then return 'lost' end
 if what == 'undo' then

@@ -220,7 +220,7 @@ local function known_since(id, since)
   return false
 end
 
--- An attempt is gone without having settled. kind: child, node, fenced, shutdown.
+-- An attempt is gone without having settled. kind: child, node, idle, fenced, shutdown.
 local function lose(id, kind, reason, ring)
   local rolling = get(id, 'state') == 'rolling_back'
   local field = rolling and 'rollback_losses' or 'loss_points'
