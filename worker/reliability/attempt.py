@@ -112,8 +112,8 @@ class Attempt:
 
     @property
     def cancelled(self) -> bool:
-        """Whether someone asked this run to end early."""
-        return bool(self.ledger.cancel_mark(self.run_id))
+        """Whether someone asked this run to end early. A rollback is what then follows, and does not end early."""
+        return self.kind == "run" and bool(self.ledger.cancel_mark(self.run_id))
 
     def _record(self, what: str, *values: str | int) -> str:
         return self.ledger.record(self.run_id, self.node, self.fence, what, *values)
