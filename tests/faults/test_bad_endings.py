@@ -225,7 +225,7 @@ def test_a_childs_death_is_told_at_once(redis_server: RedisServer, tmp_path: Pat
         at_gate(Journal(stack.journal), result.id, 2, timeout=10)
         lost = stack.run(result.id)
         assert (lost.losses, lost.attempts) == (1, 2)
-        assert "signal 9" in [step.reason for step in lost.history if step.before == "running"][0]
+        assert "signal 9" in next(step.reason for step in lost.history if step.before == "running")
 
 
 def at_gate(journal: Journal, run_id: str, times: int, timeout: float = 20) -> int:

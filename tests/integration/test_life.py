@@ -195,6 +195,15 @@ def test_a_skipped_run_does_not_leave_get_waiting(stack: Stack) -> None:
     holder.get(timeout=10)
 
 
+def test_as_many_runs_wait_for_a_lock_as_their_task_lets(stack: Stack) -> None:
+    holder = run(stack, ["gate", "crowd"], lock="crowd")
+    stack.reaches(holder.id, "running")
+    crowd = [tasks.crowded.delay("crowd").id for _ in range(3)]
+    assert [stack.run(run_id).state for run_id in crowd] == ["blocked", "blocked", "skipped"]
+    Journal(stack.journal).open("crowd")
+    assert [stack.ends(run_id).state for run_id in crowd[:2]] == ["succeeded"] * 2
+
+
 def test_a_child_that_dies_three_times_is_quarantined_and_the_worker_stays_up(stack: Stack) -> None:
     result = run(stack, ["die"])
     with pytest.raises(RunEnded, match="quarantined"):
