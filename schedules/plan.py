@@ -205,9 +205,8 @@ class Planner:
         Returns:
             The row to plan.
         """
-        new = self._new(schedule, identity)
-        digest = self._checked[schedule.name].digest()
-        return replace(new, overlap="buffer_all", limit=1000, digest=digest, stands_for=schedule.name)
+        new = self._waiting(self._new(schedule, identity))
+        return replace(new, digest=self._checked[schedule.name].digest(), stands_for=schedule.name)
 
     def backfilled(self, schedule: Schedule, tick: int) -> NewRun:
         """The run of a tick of the past: after everything that is live, and without a deadline.
@@ -221,8 +220,12 @@ class Planner:
         """
         last = schedule.model_copy(update={"priority": LAST})
         new = self._new(last, tick_id(schedule.name, tick))
-        overlap = new.overlap if new.overlap == "allow_all" else "buffer_all"
-        return replace(new, schedule=schedule.name, tick=tick * 1000, overlap=overlap, limit=1000, backfill=True)
+        new = new if new.overlap == "allow_all" else self._waiting(new)
+        return replace(new, schedule=schedule.name, tick=tick * 1000, backfill=True)
+
+    def _waiting(self, new: NewRun) -> NewRun:
+        """A run that waits for its lock as one by hand does, whatever its schedule says of ticks."""
+        return replace(new, overlap="buffer_all", limit=self.app.tasks[new.task].limit)
 
     @staticmethod
     def _late_by(schedule: Schedule, tick: int | None) -> int:
@@ -257,12 +260,12 @@ class Planner:
             return publisher.complete(new, message, queue, priority, sends=self._sends(queue))
         checked = self._checked[schedule.name]
         message, queue, priority = publisher.message_for(task, identity, checked, wanted)
-        lock, overlap = task.lock_of(checked.fields)
+        (lock, overlap), limit = task.lock_of(checked.fields), task.limit
         if "overlap" in schedule.model_fields_set or overlap is None:
-            overlap = schedule.overlap
+            overlap, limit = schedule.overlap, schedule.overlap_limit
         new = NewRun(
             identity, task.name, "", "", "", lock=lock or f"schedule:{schedule.name}", overlap=overlap,
-            limit=schedule.overlap_limit, hook=task.has_rollback, meta_key=task.meta_key(identity),
+            limit=limit, hook=task.has_rollback, meta_key=task.meta_key(identity),
             release=task.release,
         )  # fmt: skip
         return publisher.complete(new, message, queue, priority, sends=self._sends(queue))

@@ -29,6 +29,8 @@ CELERY_OPTIONS = frozenset({
     "autoretry_for", "dont_autoretry_for", "retry_kwargs", "retry_backoff", "retry_backoff_max", "retry_jitter",
     "shared", "lazy", "filter",
 })  # fmt: skip
+#: Runs that may wait for one lock.
+MOST_WAITING = 1_000_000
 #: Celery's own consumer would fail a run whose task it does not know; ours parks it.
 CONSUMING = {"worker_consumer": "worker.consumer:LedgerConsumer"}
 #: Seconds a message may stay unacknowledged. Long, because the ledger and not the broker brings work back.
@@ -158,13 +160,21 @@ def check_options(name: str, base: type, options: dict[str, Any]) -> None:
         if not option.startswith("_") and option not in known:
             raise BadDeclaration(
                 f"Task {name!r} has an unknown option {option!r}.{did_you_mean(option, known)}",
-                expected="an option of Celery's tasks, or owner, expects, lock, overlap, retries, confirm, no_rollback",
+                expected="an option of Celery's tasks, or owner, expects, lock, overlap, limit, retries, confirm, "
+                "no_rollback",
             )
     if options.get("overlap") not in (None, "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"):
         raise BadDeclaration(
             f"Task {name!r} has an unknown overlap policy",
             expected="skip, buffer_one, buffer_all, cancel_other or allow_all",
             given=repr(options["overlap"]),
+        )
+    limit = options.get("limit", 1)
+    if type(limit) is not int or not 1 <= limit <= MOST_WAITING:
+        raise BadDeclaration(
+            f"Task {name!r} has a limit that cannot be used",
+            expected=f"a whole number of runs that may wait for its lock, from 1 to {MOST_WAITING:,}",
+            given=repr(limit),
         )
 
 

@@ -35,6 +35,8 @@ class DeclaredTask(Task):
     lock: str | None = None
     #: What happens while the lock is held by another run.
     overlap: str | None = None
+    #: Runs that may wait for the lock with `buffer_all`, which is also how runs by hand wait; the next one is skipped.
+    limit: int = 1000
     #: When a failed attempt is tried again.
     retries: Retries = Retries()
     #: Checks a result: was the expected result met?

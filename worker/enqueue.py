@@ -77,6 +77,7 @@ def draft(task: ReliableTask, checked: Checked, options: dict[str, Any]) -> Draf
         queue="",
         lock=lock,
         overlap=overlap or "buffer_all",
+        limit=task.limit,
         due=due,
         delay=delay,
         deadline=_deadline(options.pop("expires", None)),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
 
 from tests.support.journal import Journal
 from worker.app import app
@@ -50,6 +53,16 @@ WAYS: dict[str, Callable[[], Any]] = {
 def ends(way: str) -> Any:
     """Ends in one of the ways."""
     return WAYS[way]()
+
+
+@app.task(name="ending.stubborn", retries=Retries(max=0), no_rollback="changes nothing", **OURS)
+def goes_on(path: str) -> None:
+    """Swallows its soft time limit and goes on."""
+    try:
+        time.sleep(60)
+    except SoftTimeLimitExceeded:
+        Journal(path).write("swallowed")
+    time.sleep(60)
 
 
 @app.task(bind=True, name="ending.undo", undo_limit=2000, retries=Retries(max=2, first=0.1), **OURS)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from redis import Redis
 
 from tests.faults import endings
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
-from tests.support.probe import add, picky
+from tests.support.probe import add, picky, probe
 from tests.support.stack import Stack
 from worker import publisher
 from worker.app import app
@@ -84,6 +87,14 @@ def test_a_body_that_takes_its_process_down_ends_in_quarantine(stack: Stack, way
     run = stack.ends(endings.ends.delay(way).id, 40)
     assert (run.state, run.losses) == ("quarantined", 3)
     assert "its child" in run.reason
+
+
+def test_a_body_that_swallows_its_soft_limit_and_goes_on_ends_by_the_hard_one(stack: Stack, journal: Journal) -> None:
+    result = endings.goes_on.apply_async((str(journal.path),), soft_time_limit=1, time_limit=2)
+    run = stack.ends(result.id)
+    assert (run.state, run.attempts, run.losses) == ("failed", 1, 0)
+    assert "its hard time limit of 2 s passed" in message_of(run)
+    assert len(journal.lines("swallowed")) == 1
 
 
 def test_undo_data_that_is_not_json_fails_the_run_before_its_effect(stack: Stack, journal: Journal) -> None:
@@ -166,3 +177,61 @@ def test_an_effect_after_lost_ownership_is_refused_and_told(stack: Stack, journa
     eventually(lambda: refused in stack.processes[0].said(), 10, "the log to tell of it")
     after: Any = stack.run(result.id)
     assert (after.state, after.result, after.attempts, after.undo) == ("succeeded", "second", 2, ())
+
+
+def test_a_body_without_its_row_is_killed(stack: Stack, journal: Journal) -> None:
+    result = probe.delay(str(journal.path), [["gate", "held"]], lock="stray")
+    first = at_gate(journal, result.id, 1)
+    held = stack.run(result.id)
+    assert held.node
+    assert held.fence
+    _, rung = stack.ledger.lose(result.id, held.node, held.fence, "fenced", "taken by the test")
+    publisher.ring(app, rung)
+    second = at_gate(journal, result.id, 2)
+    eventually(lambda: not psutil.pid_exists(first), 20, "the body whose row another attempt has to be killed")
+    journal.open("held")
+    run = stack.ends(result.id)
+    assert (run.state, run.attempts, run.losses) == ("succeeded", 2, 1)
+    assert [line["pid"] for line in journal.lines("end")] == [second]
+
+
+def test_a_body_that_shall_finish_outlives_its_nodes_self_fencing(
+    stack: Stack, journal: Journal, redis_server: RedisServer
+) -> None:
+    worker = stack.processes[0]
+    finishes = endings.late.delay(str(journal.path), "result").id
+    is_killed = probe.delay(str(journal.path), [["gate", "held"]], lock="fenced").id
+    for run_id in (finishes, is_killed):
+        at_gate(journal, run_id, 1)
+    assert redis_server.pid
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: f"which runs {is_killed}: its lease could not be renewed" in worker.said(), 20)
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+    for gate in ("result", "held"):
+        journal.open(gate)
+    ended = [stack.ends(run_id) for run_id in (finishes, is_killed)]
+    assert [(run.state, run.attempts) for run in ended] == [("succeeded", 1), ("succeeded", 2)]
+    assert ended[0].result == "first"
+
+
+def test_a_childs_death_is_told_at_once(redis_server: RedisServer, tmp_path: Path) -> None:
+    settings = {"tasks": TASKS, "lease": "120"}  # the heartbeats, which would find it too, are 24 s apart
+    with Stack(tmp_path, os.environ["ANP_REDIS_URL"], settings) as stack:
+        stack.worker("-Q", "apart", concurrency=1)
+        result = probe.apply_async((str(stack.journal), [["gate", "held"]]), queue="apart")
+        os.kill(at_gate(Journal(stack.journal), result.id, 1), signal.SIGKILL)
+        at_gate(Journal(stack.journal), result.id, 2, timeout=10)
+        lost = stack.run(result.id)
+        assert (lost.losses, lost.attempts) == (1, 2)
+        assert "signal 9" in next(step.reason for step in lost.history if step.before == "running")
+
+
+def at_gate(journal: Journal, run_id: str, times: int, timeout: float = 20) -> int:
+    """The process of a run's latest attempt, once so many of them stood at a gate."""
+    lines = eventually(
+        lambda: len(found := journal.lines("at", run=run_id)) == times and found, timeout, f"{run_id} at its gate"
+    )
+    assert lines
+    return int(lines[-1]["pid"])

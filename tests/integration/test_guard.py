@@ -96,6 +96,12 @@ def test_an_unknown_option_is_refused_with_a_hint() -> None:
         app._task_from_fun(lambda: None, name="t.overlap", overlap="sometimes")
 
 
+@pytest.mark.parametrize("limit", [0, 1_000_001, "5", 2.0, True, None])
+def test_a_limit_of_waiting_runs_that_cannot_be_is_refused(limit: object) -> None:
+    with pytest.raises(BadDeclaration, match="from 1 to 1,000,000"):
+        app._task_from_fun(lambda: None, name="t.limit", limit=limit)
+
+
 def test_a_lock_that_names_no_field_is_refused() -> None:
     def body(site: str) -> None:
         return None

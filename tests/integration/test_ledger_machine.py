@@ -25,7 +25,7 @@ from redis import Redis
 
 from tests.support.ledger_model import RETRIED
 from tests.support.ledger_pair import LEASE, STRANGER, Pair
-from worker.errors import Refused, UnknownName
+from worker.errors import LedgerFull, Refused, UnknownName
 from worker.reliability.records import Decision, read_ring
 from worker.reliability.run import FINAL
 from worker.reliability.store import connect
@@ -116,7 +116,12 @@ class Machine(Pair, RuleBasedStateMachine):
             self.new(f"{name}@{n}", schedule=name, tick=n, deadline=deadline, ends=ends, **shape) for n in ticks
         )
         decision = Decision(name, str(seen) if seen else "", str(seen + count), runs)
-        (moved, at, states), rung = self.model.decide(decision)
+        expected, rung = self.model.decide(decision)
+        if expected is None:
+            with pytest.raises(LedgerFull):
+                self.ledger.decide([decision])
+            return
+        moved, at, states = expected
         decided, ring = self.ledger.decide([decision])
         assert (decided[0].moved, decided[0].cursor) == (moved, at)
         assert [plan.state for plan in decided[0].planned] == states
@@ -224,6 +229,14 @@ class Machine(Pair, RuleBasedStateMachine):
         """A body records something, perhaps one that lost its run."""
         self.write(*self.attempt(back)[:3], what, most)
 
+    @precondition(lambda self: self.attempts)
+    @rule(back=BACK, outcomes=st.lists(st.sampled_from(["undone", "skipped", "failed"]), min_size=1, max_size=3))
+    def handle_entries(self, back: int, outcomes: list[str]) -> None:
+        """A hook handles some undo entries, perhaps one that lost its run."""
+        attempt = self.attempt(back)
+        for outcome in outcomes:
+            self.handle(attempt, outcome)
+
     # -- nodes and upkeep ---------------------------------------------------------------------------------
 
     @initialize()
@@ -295,6 +308,18 @@ class Machine(Pair, RuleBasedStateMachine):
         if not known:
             expected, _ = self.model.park_unknown(run_id)
             assert self.ledger.park(run_id) == expected
+
+    @rule(run_id=IDS, then=st.booleans())
+    def lose_message(self, run_id: str, then: bool) -> None:
+        """A child dies with a message that it had not begun, perhaps of a run that has gone on since."""
+        self.nudge(run_id)
+        if then:
+            self.ring(500)
+
+    @rule(full=st.sampled_from([True, False, False]))
+    def memory(self, full: bool) -> None:
+        """Redis comes near its memory limit, or has room again."""
+        self.fill(full)
 
     # -- time and operators -------------------------------------------------------------------------------
 
@@ -386,7 +411,7 @@ class Machine(Pair, RuleBasedStateMachine):
         for run_id in self.queued():
             begun = self.deliver(run_id, node)
             if begun:
-                self.settle(run_id, node, begun.fence, "succeeded" if begun.kind == "run" else "rolled_back", 0, True)
+                self.finish(self.attempts[-1], 0, 0, meta=True)
         for row in list(self.model.final()):
             if row.state == "rollback_failed":
                 self.operate(row.new.run_id, "resolve")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from celery.exceptions import TaskRevokedError
 
 from tests.support import probe as tasks
 from tests.support.eventually import eventually
+from tests.support.journal import Journal
 from tests.support.probe import add, probe, total
 from tests.support.stack import Stack
 from worker.app import app
@@ -67,13 +70,17 @@ def test_a_link_and_an_errback_are_called(stack: Stack) -> None:
     eventually(lambda: stack.lines("noted"), 10, "the errback")
 
 
-def test_a_countdown_is_a_row_and_never_the_brokers(stack: Stack) -> None:
-    result = run(stack, countdown=2)
+@pytest.mark.parametrize("way", ["countdown", "eta"])
+def test_what_is_due_later_is_a_row_and_never_the_brokers(stack: Stack, way: str) -> None:
+    when = datetime.now(UTC) + timedelta(seconds=2)
+    result = run(stack, countdown=2) if way == "countdown" else run(stack, eta=when)
     row = stack.run(result.id)
-    assert (row.state, row.due_at is not None) == ("delayed", True)
+    assert row.state == "delayed"
+    assert row.due_at is not None
+    assert abs(row.due_at - when) < timedelta(milliseconds=1 if way == "eta" else 1000)
     assert stack.ledger.store.client.llen("default") == 0
     assert result.get(timeout=15) == {"attempt": 1}
-    assert stack.lines("begin")[0]["at"] >= (row.due_at.timestamp() if row.due_at else 0)
+    assert stack.lines("begin")[0]["at"] >= row.due_at.timestamp()
 
 
 def test_a_failed_attempt_is_tried_again_as_its_retries_say(stack: Stack) -> None:
@@ -104,6 +111,24 @@ def test_a_finished_step_is_not_done_again(stack: Stack) -> None:
     run(stack, ["step", "find"], ["fail", "ValueError", 1]).get(timeout=15)
     assert len(stack.lines("begin")) == 2
     assert len(stack.lines("step")) == 1
+
+
+def test_how_far_a_run_is_can_be_seen_while_it_runs(stack: Stack) -> None:
+    result = run(stack, ["progress", 1, 3], ["gate", "third"], ["progress", 2, 3])
+    eventually(lambda: stack.lines("at"), 10, "the body to stand at its gate")
+    row = stack.run(result.id)
+    assert (row.state, row.progress) == ("running", "1/3")
+    told = json.loads(stack.anp("runs", "show", result.id, "--json").stdout)
+    assert (told["state"], told["progress"]) == ("running", "1/3")
+    Journal(stack.journal).open("third")
+    assert stack.ends(result.id).progress == "2/3"
+
+
+def test_two_steps_of_one_name_fail_the_run_instead_of_giving_the_first_result_twice(stack: Stack) -> None:
+    row = stack.ends(run(stack, ["step", "find"], ["step", "find"]).id)
+    assert (row.state, len(stack.lines("step"))) == ("rolled_back", 1)
+    assert row.error is not None
+    assert "Step 'find' has been done in this body" in row.error["message"]
 
 
 def test_ignore_and_reject_keep_their_celery_meaning(stack: Stack) -> None:
@@ -150,6 +175,17 @@ def test_a_key_returns_its_run_and_refuses_another_input(stack: Stack) -> None:
         add.apply_async((1, 3), key="k")
 
 
+def test_a_key_whose_run_is_running_returns_it_and_refuses_another_input(stack: Stack) -> None:
+    first = run(stack, ["gate", "key"], key="running")
+    stack.reaches(first.id, "running")
+    assert run(stack, ["gate", "key"], key="running").id == first.id
+    with pytest.raises(KeyConflict, match="a run that is running"):
+        run(stack, ["gate", "other"], key="running")
+    Journal(stack.journal).open("key")
+    assert first.get(timeout=10) == {"attempt": 1}
+    assert len(stack.lines("begin")) == 1
+
+
 def test_a_skipped_run_does_not_leave_get_waiting(stack: Stack) -> None:
     holder = run(stack, ["sleep", 1], lock="one")
     stack.reaches(holder.id, "running")
@@ -157,6 +193,15 @@ def test_a_skipped_run_does_not_leave_get_waiting(stack: Stack) -> None:
     with pytest.raises(TaskRevokedError, match="held by"):
         skipped.get(timeout=10)
     holder.get(timeout=10)
+
+
+def test_as_many_runs_wait_for_a_lock_as_their_task_lets(stack: Stack) -> None:
+    holder = run(stack, ["gate", "crowd"], lock="crowd")
+    stack.reaches(holder.id, "running")
+    crowd = [tasks.crowded.delay("crowd").id for _ in range(3)]
+    assert [stack.run(run_id).state for run_id in crowd] == ["blocked", "blocked", "skipped"]
+    Journal(stack.journal).open("crowd")
+    assert [stack.ends(run_id).state for run_id in crowd[:2]] == ["succeeded"] * 2
 
 
 def test_a_child_that_dies_three_times_is_quarantined_and_the_worker_stays_up(stack: Stack) -> None:

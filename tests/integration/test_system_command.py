@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.stack import Stack
 from worker import command as allow_list
 from worker import warden
 from worker.errors import BadDeclaration, BadInput, BadSetting
@@ -191,6 +192,28 @@ def test_a_rollback_runs_the_undo_of_the_list(write: Write, tmp_path: Path) -> N
     assert effect.exists()
     undo_command(command, [Entry("command", {"command": "half"}, 0)], "half")
     assert not effect.exists()
+
+
+def test_a_cancelled_run_ends_its_command_and_then_its_undo_is_not_stopped(
+    stack: Stack, write: Write, tmp_path: Path
+) -> None:
+    pid, undone = tmp_path / "pid", tmp_path / "undone"
+    path = write(f"""
+        [[command]]
+        name = "long"
+        argv = ["/bin/sh", "-c", "echo $$ > {pid}; exec sleep 60"]
+        undo = ["/bin/sh", "-c", "sleep 0.5; touch {undone}"]
+    """)
+    stack.settings["commands"] = str(path)
+    stack.worker(concurrency=1)
+    result = command.delay("long")
+    sleeper = number_in(pid)
+    stack.ledger.operate(result.id, "cancel", "tests")
+    run = stack.ends(result.id)
+    assert (run.state, run.attempts, [entry.outcome for entry in run.undo]) == ("rolled_back", 2, ["undone"])
+    assert run.error is not None
+    assert "ended by stopped" in run.error["message"]
+    assert (alive(sleeper), undone.exists()) == (False, True)
 
 
 def test_a_rollback_without_undo_is_skipped_and_says_so(write: Write) -> None:

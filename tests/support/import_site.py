@@ -16,6 +16,7 @@ from tests.support.stack import Process, Stack
 from worker import publisher
 from worker.app import app
 from worker.embedded.server import RedisServer
+from worker.reliability.records import Operation
 from worker.reliability.run import Run
 from worker.site import database
 from worker.site.importing import checkpoint, tables
@@ -51,10 +52,14 @@ class ImportSite:
         """The run once it is final."""
         return self.stack.ends(run_id, timeout)
 
+    def operate(self, run_id: str, what: Operation) -> None:
+        """An operator asks for something."""
+        _, ring = self.stack.ledger.operate(run_id, what, "tests")
+        publisher.ring(app, ring)
+
     def rolled_back(self, run_id: str, timeout: float = 60) -> Run:
         """The run once an operator's rollback of it is through."""
-        _, ring = self.stack.ledger.operate(run_id, "rollback", "tests")
-        publisher.ring(app, ring)
+        self.operate(run_id, "rollback")
         return self.stack.reaches(run_id, {"rolled_back", "rollback_failed"}, timeout)
 
     def point(self, run_id: str) -> Checkpoint:

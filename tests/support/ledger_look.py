@@ -107,6 +107,7 @@ class Look:
         for run_id, row in self.rows.items():
             self._check_index(run_id, row, places.get(run_id, []))
             self._check_end(run_id, row)
+            self._check_undone(run_id, row)
             self._check_lock(run_id, row)
             _check_history(run_id, row)
         self._check_locks()
@@ -132,6 +133,13 @@ class Look:
         for key in (f"ledger:run:{run_id}", f"ledger:undo:{run_id}", f"ledger:steps:{run_id}"):
             if key in self.ttl:
                 assert (self.ttl[key] >= 0) == final, f"{key} of a run that is {row['state']} has TTL {self.ttl[key]}"
+
+    def _check_undone(self, run_id: str, row: dict[str, str]) -> None:
+        """What was rolled back by its hook, and not declared so by an operator, has no entry without an outcome."""
+        if row["state"] == "rolled_back" and not row["reason"].startswith("resolve by"):
+            entries = [json.loads(entry) for entry in self.values.get(f"ledger:undo:{run_id}", [])]
+            still = [entry for entry in entries if entry.get("outcome") not in ("undone", "skipped")]
+            assert not still, f"{run_id} is rolled back with {still} still to be undone"
 
     def _check_lock(self, run_id: str, row: dict[str, str]) -> None:
         lock, begun = row.get("lock", ""), int(row["attempts"]) > 0

@@ -67,8 +67,11 @@ class Row:
     goes: float = math.inf
     rung: int = 0
     rings: int = 0
-    undo: int = 0
-    #: Those of the current attempt.
+    #: Its message where a retry changed the input.
+    message: str = ""
+    #: What became of each undo entry, oldest first; empty for nothing yet.
+    undo: list[str] = field(default_factory=list)
+    #: How many of them the current attempt recorded.
     undo_now: int = 0
     steps: int = 0
 
@@ -122,6 +125,8 @@ class Model:
         self.unique: dict[str, tuple[str, int]] = {}
         #: Rows that Redis dropped and prune has not seen yet.
         self.dropped: dict[str, Row] = {}
+        #: Redis is near its memory limit until then.
+        self.full_until = 0
         #: The stamp of the message that is next in the broker's list; None if it is empty.
         self.head: int | None = None
         #: What the script under way tells its caller to ring, and the schedules in which a row ended.
@@ -129,6 +134,11 @@ class Model:
         #: Of those the ones that the script sends by itself.
         self.wired: set[str] = set()
         self.touched: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing new is planned."""
+        return self.full_until > self.now
 
     # -- what a script does to one row -------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from tests.support.ledger_model import GRACE, MOST_PAUSES, RETRIED, UNDONE, Mode
 from worker.reliability.records import Decision, NewRun
 from worker.reliability.run import FINAL
 
+#: An attempt: the word go, its number, failures before it, its kind, and its message where that was changed.
+Go = tuple[str, int, int, str, str]
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -51,7 +53,7 @@ class Moves(Model):
     @script
     def plan(self, new: NewRun) -> tuple[str, str, str]:
         """A row is made once: the run, what became of it, and its state."""
-        return self._plan(new)
+        return ("", "full", "") if self.full else self._plan(new)
 
     def _plan(self, new: NewRun) -> tuple[str, str, str]:
         first = self.rows.get(self.unique.get(new.digest, ("",))[0]) if new.unique_for else None
@@ -78,8 +80,10 @@ class Moves(Model):
         return new.run_id, "planned", row.state
 
     @script
-    def decide(self, decision: Decision) -> tuple[bool, str, list[str]]:
-        """The cursor moves once: whether another had moved it, the cursor, the states of the rows."""
+    def decide(self, decision: Decision) -> tuple[bool, str, list[str]] | None:
+        """The cursor moves once: whether another had moved it, the cursor, the states of the rows; None while full."""
+        if self.full:
+            return None
         cursor = self.cursors.get(decision.schedule, "")
         if cursor != decision.seen:
             return True, cursor, []
@@ -87,13 +91,13 @@ class Moves(Model):
         return False, decision.cursor, [self._plan(new)[2] for new in decision.runs]
 
     @script
-    def begin(self, run_id: str, node: str, child: str, token: str) -> tuple[str, int, int, str] | str:
-        """An attempt (go, its number, failures before it, kind), or why there is none."""
+    def begin(self, run_id: str, node: str, child: str, token: str) -> Go | str:
+        """An attempt, or why there is none."""
         row = self.rows.get(run_id)
         if row is None:
             return "gone"
         if row.at == "node" and row.token == token:
-            return "go", row.attempts, row.failures[row.kind], row.kind
+            return "go", row.attempts, row.failures[row.kind], row.kind, row.message
         if row.at != "queue":
             return row.state
         return self._refused(row, node) or self._go(row, node, child, token)
@@ -107,14 +111,14 @@ class Moves(Model):
             return "expired"
         return ""
 
-    def _go(self, row: Row, node: str, child: str, token: str) -> tuple[str, int, int, str]:
+    def _go(self, row: Row, node: str, child: str, token: str) -> Go:
         self.leave(row)
         row.at, row.node, row.child, row.token = "node", node, child, token
         row.attempts += 1
         row.undo_now = 0
         self.nodes[node].rows.append(row.new.run_id)
         self._turn(row, "running")
-        return "go", row.attempts, row.failures[row.kind], row.kind
+        return "go", row.attempts, row.failures[row.kind], row.kind, row.message
 
     def owner(self, run_id: str, node: str, fence: int) -> Row | None:
         """The row, for who holds its current attempt."""
@@ -122,7 +126,9 @@ class Moves(Model):
         return row if row and row.at == "node" and (row.fence, row.node) == (fence, node) else None
 
     @script
-    def settle(self, run_id: str, node: str, fence: int, outcome: str, delay: int, celery: str) -> str | None:
+    def settle(
+        self, run_id: str, node: str, fence: int, outcome: str, delay: int, celery: str, message: str
+    ) -> str | None:
         """The state it has now; None for who does not own it."""
         known = self.rows.get(run_id)
         if known and known.settled and known.settled[:2] == (fence, node):
@@ -130,6 +136,7 @@ class Moves(Model):
         row = self.owner(run_id, node, fence)
         if row is None:
             return None
+        row.message = message or row.message
         if row.cancel and outcome in ("failed", "retry", "requeue"):
             outcome, celery = "cancelled", ""
         self.leave(row)
@@ -173,11 +180,34 @@ class Moves(Model):
         if what == "undo":
             if row.undo_now >= most:
                 return False
-            row.undo += 1
+            row.undo.append("")
             row.undo_now += 1
         elif what == "step":
             row.steps = 1
         return True
+
+    @script
+    def handle(self, run_id: str, node: str, fence: int, outcome: str) -> bool | None:
+        """The newest open undo entry gets its outcome: whether there was one; None for who does not own the run."""
+        open_entries = self.open_entries(run_id)
+        if not open_entries:
+            return False
+        row = self.owner(run_id, node, fence)
+        if row is None:
+            return None
+        row.undo[open_entries[-1]] = outcome
+        return True
+
+    def open_entries(self, run_id: str) -> list[int]:
+        """The undo entries that are still to be handled."""
+        return [i for i, outcome in enumerate(self.rows[run_id].undo) if outcome not in ("undone", "skipped")]
+
+    @script
+    def nudge(self, run_id: str) -> None:
+        """The message went down with a child: the next ring sends it again."""
+        row = self.rows.get(run_id)
+        if row and row.at == "queue":
+            row.when, row.rung = self.now, 0
 
     @script
     def heartbeat(self, node: str, new: bool, knows: bool) -> dict[str, int] | None:

@@ -15,9 +15,11 @@ from redis import Redis
 from tests.support.ledger_look import Look
 from tests.support.ledger_model import Row
 from tests.support.ledger_moves import Moves
-from worker.errors import KeyConflict, LostOwnership
+from worker.errors import KeyConflict, LedgerFull, LostOwnership
+from worker.reliability.attempt import Attempt
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import Begun, Keeping, NewRun, Ring
+from worker.reliability.rollback import UndoLog
 from worker.reliability.run import FINAL
 from worker.reliability.store import Store
 
@@ -34,7 +36,7 @@ WIRE = json.dumps({"headers": {"anp_rung": 0}})
 #: This node does not know the task.
 STRANGER = "n3"
 #: How an attempt may end, that of a body and that of a rollback hook.
-BODY = ("succeeded", "failed", "retry", "failed", "requeue", "cancelled", "parked", "failed")
+BODY = ("succeeded", "failed", "retry", "failed", "requeue", "cancelled", "parked", "retry with another input")
 HOOK = ("rolled_back", "rollback_failed", "rollback_retry", "rolled_back")
 
 
@@ -74,10 +76,9 @@ class Pair:
         (run_id, what, state), rung = self.model.plan(new)
         try:
             planned, ring = self.ledger.plan([new])
-        except KeyConflict:
-            agree("conflict", what, "plan")
+        except (KeyConflict, LedgerFull) as refused:
+            agree("conflict" if isinstance(refused, KeyConflict) else "full", what, "plan")
             return
-        assert what != "conflict", f"{new} is another input"
         agree((planned[0].run_id, planned[0].created, planned[0].state), (run_id, what == "planned", state), "plan")
         self.same(ring, rung)
 
@@ -94,7 +95,7 @@ class Pair:
             agree(begun, expected, "begin")
             self.same(ring or Ring(0), rung)
             return None
-        agree(("go", begun.attempt, begun.failures, begun.kind), expected, "begin")
+        agree(("go", begun.attempt, begun.failures, begun.kind, begun.message), expected, "begin")
         row = self.model.rows[run_id]
         if row.fence != begun.fence:
             assert begun.fence > last, "fences only grow"
@@ -118,9 +119,13 @@ class Pair:
 
     def settle(self, run_id: str, node: str, fence: int, outcome: Any, delay: int, meta: bool) -> None:
         """An attempt ends."""
+        message = ""
+        if outcome == "retry with another input":
+            outcome, message = "retry", json.dumps({"id": run_id, "changed by": fence})
         status = {"succeeded": "SUCCESS", "failed": "FAILURE", "retry": "RETRY"}.get(outcome, "") if meta else ""
         data = {"meta": json.dumps({"status": status, "by": "worker"})} if status else {}
-        expected, rung = self.model.settle(run_id, node, fence, outcome, delay, status)
+        data |= {"message": message} if message else {}
+        expected, rung = self.model.settle(run_id, node, fence, outcome, delay, status, message)
         try:
             state, ring = self.ledger.settle(run_id, node, fence, outcome, reason="so it was", delay=delay, **data)
         except LostOwnership:
@@ -130,10 +135,29 @@ class Pair:
         self.same(ring, rung)
 
     def finish(self, attempt: tuple[str, str, int, str], how: int, delay: int, meta: bool) -> None:
-        """An attempt ends as its kind can."""
+        """An attempt ends as its kind can; a hook that is done has handled each entry."""
         run_id, node, fence, kind = attempt
         outcomes = BODY if kind == "run" else HOOK
-        self.settle(run_id, node, fence, outcomes[how % len(outcomes)], delay, meta)
+        outcome = outcomes[how % len(outcomes)]
+        while outcome == "rolled_back" and self.handle(attempt, "undone"):
+            pass
+        self.settle(run_id, node, fence, outcome, delay, meta)
+
+    def handle(self, attempt: tuple[str, str, int, str], outcome: str) -> bool:
+        """A hook handles the next undo entry; whether there was one, and it was the hook's to handle."""
+        run_id, node, fence, _ = attempt
+        if run_id not in self.model.rows:
+            return False
+        undo = UndoLog(
+            Attempt(self.ledger, run_id, node, fence, 1, 0, "rollback", 0, 0), self.ledger.undo_entries(run_id)
+        )
+        agree(len(undo), len(self.model.open_entries(run_id)), "open undo entries")
+        expected, _ = self.model.handle(run_id, node, fence, outcome)
+        try:
+            _handle_one(undo, outcome)
+        except LostOwnership:
+            agree(None, expected, "the owner of a run")
+        return bool(expected)
 
     def overtaken(self) -> list[tuple[str, str, int, str]]:
         """The attempts whose run another attempt has now."""
@@ -197,6 +221,16 @@ class Pair:
             self.ledger.links_done(run_id)
             del self.model.links[run_id]
 
+    def nudge(self, run_id: str) -> None:
+        """A message went down with a child before it began."""
+        self.model.nudge(run_id)
+        self.ledger.nudge(run_id)
+
+    def fill(self, full: bool) -> None:
+        """Redis comes near its memory limit, or has room again."""
+        self.model.full_until = self.model.now + 60_000 if full else 0
+        self.ledger.set_full(full)
+
     def hold(self, age: int | None) -> None:
         """The broker's list is empty, or begins with a message of some age in milliseconds."""
         self.client.delete(self.list)
@@ -225,8 +259,8 @@ class Pair:
 
     def same(self, ring: Ring, expected: list[str]) -> None:
         """The caller is told to ring what the model says, each with its own message."""
-        agree(sorted(run_id for run_id, _ in ring.messages), sorted(expected), "what to ring")
-        assert all(json.loads(message) == {"id": run_id} for run_id, message in ring.messages), "not its own message"
+        messages = {run_id: self.model.rows[run_id].message or json.dumps({"id": run_id}) for run_id in expected}
+        agree(sorted(ring.messages), sorted(messages.items()), "what to ring")
 
     def check(self) -> None:
         """Redis holds what the model says, and no promise is broken."""
@@ -241,6 +275,7 @@ class Pair:
         waiters = {lock: list(held) for lock, held in look.named("ledger:waiters:")}
         agree(waiters, {lock: held for lock, held in model.waiters.items() if held}, "who waits for locks")
         agree(look.members("cursors"), model.cursors, "cursors")
+        agree("ledger:full" in look.values, model.full, "whether it is full")
         agree(look.members("links"), {i: str(when) for i, when in model.links.items()}, "links")
         agree({name: int(count) for name, count in look.members("counts").items()}, dict(model.counts), "counts")
         agree(look.members("nodes"), {name: str(node.end) for name, node in model.nodes.items()}, "leases")
@@ -253,11 +288,24 @@ class Pair:
     def _check_kept(self, look: Look, row: Row) -> None:
         run_id = row.new.run_id
         undo, steps = look.values.get(f"ledger:undo:{run_id}", []), look.members(f"steps:{run_id}")
-        agree((len(undo), len(steps)), (row.undo, row.steps), f"undo entries and steps of {run_id}")
+        outcomes = [json.loads(entry).get("outcome", "") for entry in undo]
+        agree((outcomes, len(steps)), (row.undo, row.steps), f"undo entries and steps of {run_id}")
         meta = look.values.get(f"meta:{run_id}")
         agree(json.loads(meta)["status"] if meta else "", row.celery, f"what Celery was told of {run_id}, {row.state}")
         if row.state in FINAL:
             agree(self.ends.get(f"ledger:run:{run_id}", math.inf), row.goes, f"the end of the row of {run_id}")
+
+
+def _handle_one(undo: UndoLog, outcome: str) -> None:
+    """What a hook does with one entry; going on to the next one records it."""
+    entries = iter(undo)
+    entry = next(entries, None)
+    if entry and outcome == "failed":
+        undo.failed(RuntimeError("as asked"))
+        return
+    if entry and outcome == "skipped":
+        entry.skip("as asked")
+    next(entries, None)
 
 
 def agree(redis: object, model: object, what: str) -> None:

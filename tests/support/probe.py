@@ -151,6 +151,11 @@ def skipping(name: str) -> None:
     """Is skipped while its lock is taken."""
 
 
+@app.task(name="probe.crowded", lock="{name}", overlap="buffer_all", limit=2, **OURS)
+def crowded(name: str) -> None:
+    """Two may wait for its lock."""
+
+
 @app.task(name="probe.swallows", **OURS)
 def swallows() -> str:
     """Swallows its soft time limit."""

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules import occurrences
-from schedules.plan import Catchup, catch_up
+from schedules.plan import Catchup, Planner, catch_up
 from schedules.schedule import Schedule
+from tests.support.probe import crowded, skipping
+from worker.app import app
 
 NOW = 1_800_000_000
 
@@ -87,3 +89,24 @@ def test_every_tick_is_decided_once_however_often_it_is_asked(
     due = [t for t in occurrences.ticks(one, NOW, now) if t <= cursor]
     assert seen == due
     assert not [t for t in occurrences.ticks(one, cursor, now) if t + occurrences.jitter(one, t) <= now]
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "tick", "by_hand"),
+    [
+        (crowded, {}, ("buffer_all", 2), ("buffer_all", 2)),
+        (crowded, {"overlap": "buffer_all", "overlap_limit": 7}, ("buffer_all", 7), ("buffer_all", 2)),
+        (skipping, {"overlap": "buffer_all"}, ("buffer_all", 100), ("buffer_all", 1000)),
+        (skipping, {}, ("skip", 1000), ("buffer_all", 1000)),
+    ],
+)
+def test_how_many_wait_is_said_where_the_overlap_is_said(
+    task: Any, said: dict[str, Any], tick: tuple[str, int], by_hand: tuple[str, int]
+) -> None:
+    of = schedule(task=task.name, input={"name": "n"}, **said)
+    planner = Planner(app, {of.name: of})
+    first = planner.first(of, "", NOW - 60)
+    [planned] = planner.plan(of, first.cursor, NOW).runs
+    assert (planned.overlap, planned.limit) == tick
+    for new in (planner.by_hand(of, "t#1"), planner.backfilled(of, NOW)):
+        assert (new.overlap, new.limit) == by_hand

@@ -87,6 +87,7 @@ def test_tasks_and_next_ticks_can_be_read_without_a_stack_as_one_document(anp: A
     tasks = json.loads(anp("tasks", "list", "--json").stdout)
     assert "maintenance.heartbeat" in [task["name"] for task in tasks]
     assert all(task["owner"] and task["expects"] and task["rollback"] for task in tasks)
+    assert {task["limit"] for task in tasks} == {1000}
     ticks = json.loads(anp("schedules", "next", "--limit", "3", "--json").stdout)
     assert [tick["tick"][11:] for tick in ticks] == ["03:00:00.000Z"] * 3
 

@@ -133,6 +133,7 @@ def described(task: ReliableTask) -> dict[str, Any]:
         "rollback": task.rollback_note or (f"none: {task.no_rollback}" if task.no_rollback else None),
         "lock": task.lock,
         "overlap": task.overlap,
+        "limit": task.limit,
         "retries": f"{retries.max}, first after {retries.first:g} s, at most {retries.ceiling:g} s apart",
         "time_limit": task.time_limit,
         "input": [{"name": field, "type": kind, "default": default} for field, kind, default in task.signature_help()],

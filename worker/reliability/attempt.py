@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from worker.clock import boottime
-from worker.errors import BadResult, LedgerUnavailable, LimitExceeded
+from worker.errors import BadResult, BadUsage, LedgerUnavailable, LimitExceeded
 from worker.reliability.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -53,12 +53,13 @@ class Attempt:
     entry_limit: int
     settled: bool = False
     _steps: dict[str, str] | None = field(default=None)
+    _given: set[str] = field(default_factory=set)
 
     def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Do a step once per run; later attempts get its stored result.
 
         Args:
-            name: the step's name, unique in the task.
+            name: the step's name, unique in the body.
             function: what it does; its result must be JSON.
             *args: its arguments.
             **kwargs: its arguments by name.
@@ -69,7 +70,13 @@ class Attempt:
         Raises:
             LostOwnership: the attempt does not own the run any more.
             BadResult: the result is not JSON.
+            BadUsage: this body had the step's result before; the function is not called.
         """
+        if name in self._given:
+            raise BadUsage(
+                f"Step {name!r} has been done in this body",
+                expected="a name of its own for each step, such as one with the number of a round",
+            )
         if self._steps is None:
             self._steps = self.ask(self.ledger.steps, self.run_id) if self.number > 1 else {}
         if name not in self._steps:
@@ -82,6 +89,7 @@ class Attempt:
                 ) from None
             self.record("step", name, text)
             self._steps[name] = text
+        self._given.add(name)
         return json.loads(self._steps[name])
 
     def undo(self, name: str, data: dict[str, Any]) -> None:
@@ -123,8 +131,8 @@ class Attempt:
 
     @property
     def cancelled(self) -> bool:
-        """Whether someone asked this run to end early."""
-        return bool(self.ask(self.ledger.cancel_mark, self.run_id))
+        """Whether someone asked this run to end early. A rollback is what then follows, and does not end early."""
+        return self.kind == "run" and bool(self.ask(self.ledger.cancel_mark, self.run_id))
 
     def record(self, what: str, *values: str | int) -> str:
         """Record something of this attempt; see `Ledger.record`."""

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from tests.support import feed
 from tests.support.eventually import eventually
 from tests.support.import_site import ImportSite, import_site
+from tests.support.overtaken import overtaken
 from worker.errors import BadInput
 from worker.settings import Settings
 from worker.site import database, pages
@@ -72,6 +73,35 @@ def test_a_bad_row_that_only_the_site_knows_takes_back_the_chunks_before_it(site
     assert run.error is not None
     assert "line 1101, field 'slug'" in run.error["message"]
     assert [entry.outcome for entry in run.undo] == ["undone"]
+
+
+def test_an_attempt_that_is_too_late_neither_writes_nor_takes_back(site: ImportSite) -> None:
+    before, worker = feed.content(site.engine), site.stack.processes[0]
+    with overtaken(site.engine, "import:feed", worker) as refused:
+        run_id = site.begin(site.source("overtaken", feed.rows(20)))
+        refused()
+        assert feed.content(site.engine) == before
+    assert site.ends(run_id).result["added"] == 20
+    brought = feed.content(site.engine)
+    with overtaken(site.engine, "import:feed", worker) as refused:
+        site.operate(run_id, "rollback")
+        refused()
+        assert feed.content(site.engine) == brought
+    site.stack.reaches(run_id, "rolled_back")
+
+
+def test_a_cancelled_import_ends_between_two_chunks_and_is_taken_back(site: ImportSite) -> None:
+    hold, held = site.folder / "hold", site.folder / "held"
+    hold.write_text("500")
+    run_id = site.begin(site.source("cancelled", feed.rows(1_500)))
+    eventually(held.exists, 30, "it to be held")
+    site.operate(run_id, "cancel")
+    held.unlink()
+    hold.unlink()
+    run = site.ends(run_id)
+    assert (run.state, run.attempts) == ("rolled_back", 2)
+    assert run.progress == "1000/1000", "the hook takes back what two chunks of three had brought"
+    assert "cancelled: cancel by tests" in [step.reason for step in run.history]
 
 
 def test_of_two_imports_of_one_source_at_once_the_second_waits_and_changes_nothing(site: ImportSite) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.overtaken import overtaken
 from tests.support.stack import Stack
 from worker import publisher
 from worker.app import app
@@ -45,9 +46,13 @@ def ended(stack: Stack, task: Any, **given: Any) -> Run:
     return stack.ends(task.apply_async(kwargs=given).id)
 
 
-def rolled_back(stack: Stack, run: Run) -> Run:
-    _, ring = stack.ledger.operate(run.run_id, "rollback", "tests")
+def asked_back(stack: Stack, run_id: str) -> None:
+    _, ring = stack.ledger.operate(run_id, "rollback", "tests")
     publisher.ring(app, ring)
+
+
+def rolled_back(stack: Stack, run: Run) -> Run:
+    asked_back(stack, run.run_id)
     return stack.reaches(run.run_id, {"rolled_back", "rollback_failed"})
 
 
@@ -75,6 +80,39 @@ def test_due_posts_go_live_and_a_rollback_takes_them_off_every_page(
     assert posts.due(100)[:3] == ids
     assert reader.get(path).status_code == 404
     assert path not in reader.get("/").text
+
+
+def test_an_attempt_that_is_too_late_neither_publishes_nor_takes_back(stack: Stack, posts: Posts) -> None:
+    ids, worker = make_due(posts, 3), stack.processes[0]
+    with overtaken(posts.engine, "publish:main", worker) as refused:
+        result = publish_due.delay()
+        refused()
+        assert posts.due(100) == ids
+    assert stack.ends(result.id).result["ids"] == ids
+    with overtaken(posts.engine, "publish:main", worker) as refused:
+        asked_back(stack, result.id)
+        refused()
+        assert posts.due(100) == []
+    assert stack.reaches(result.id, "rolled_back").state == "rolled_back"
+    assert posts.due(100) == ids
+
+
+def test_an_attempt_that_is_too_late_neither_swaps_a_sitemap_in_nor_back(
+    stack: Stack, posts: Posts, known: Settings
+) -> None:
+    home, worker = builds.folder(known), stack.processes[0]
+    with overtaken(posts.engine, "sitemap:main", worker) as refused:
+        result = build_sitemap.delay()
+        refused()
+        assert builds.live(home) is None
+    built = stack.ends(result.id).result["build"]
+    assert builds.live(home) == built
+    with overtaken(posts.engine, "sitemap:main", worker) as refused:
+        asked_back(stack, result.id)
+        refused()
+        assert builds.live(home) == built
+    stack.reaches(result.id, "rolled_back")
+    assert builds.live(home) is None
 
 
 def test_a_second_run_publishes_nothing_twice(stack: Stack, posts: Posts) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.integration.site.test_site_tasks import ended, make_due, started
+from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from worker.settings import Settings, environment
 from worker.site import affected, pages, publishing, stale, warm, worth
@@ -134,6 +135,15 @@ def test_the_figures_of_each_warming_are_kept_and_compared(stack: Stack, reader:
     assert (before["error_rate"], after["error_rate"]) == (0, 0)
     table = anp("cache", "compare", "--limit", "1")
     assert (table.returncode, "20 → 20" in table.stdout) == (0, True)
+
+
+def test_a_cancelled_warming_ends_its_round(stack: Stack, reader: httpx.Client) -> None:
+    result = warm_pages.delay(pages=2000, rate=100)
+    eventually(lambda: stack.run(result.id).progress, 20, "it to tell how far it is")
+    stack.ledger.operate(result.id, "cancel", "tests")
+    run = stack.ends(result.id)
+    assert (run.state, run.result["after"]) == ("succeeded", None)
+    assert 25 <= run.result["pages"] < 2000
 
 
 def test_the_demos_declaration_names_the_pages_that_its_tags_do(known: Settings, posts: Posts) -> None:
