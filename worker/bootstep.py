@@ -38,14 +38,14 @@ class NodeStep(bootsteps.StartStopStep):
             from worker.app import check_tasks
 
             check_tasks(app)
-            app.lease = Lease(app, "worker", lambda: bodies(app))
+            self.upkeep = Upkeep(app)
+            app.lease = Lease(app, "worker", self.upkeep.hand, lambda: bodies(app))
             app.lease.start()
         except AnpError as error:
             # Celery would print a traceback and go on without us.
             sys.stderr.write(f"anp: {error}\n")
             sys.stderr.flush()
             os._exit(1)
-        self.upkeep = Upkeep(app)
         self.ear = Ear(worker, separate(app), lambda: self._end_deaf(app))
         return self
 

@@ -16,10 +16,10 @@ from billiard.exceptions import TimeLimitExceeded
 from celery.utils.log import get_logger
 from kombu.utils import json
 
-from worker import pool, publisher
+from worker import pool
 from worker.errors import LostOwnership
 from worker.reliability.ledger import Ledger
-from worker.reliability.records import Loss, Outcome
+from worker.reliability.records import Loss, Outcome, Ring
 from worker.reliability.retry import Again, Retries, decide
 from worker.reliability.rollback import ROLLBACK_RETRIES
 
@@ -60,15 +60,22 @@ class Reconciler:
         ledger: the ledger, on the lease thread's own connection.
         bodies: what the children are doing now.
         wake: wakes the lease thread.
+        ring: takes what is to be rung, without waiting.
     """
 
     def __init__(
-        self, app: Any, ledger: Ledger, bodies: Callable[[], Iterable[Body]], wake: Callable[[], None]
+        self,
+        app: Any,
+        ledger: Ledger,
+        bodies: Callable[[], Iterable[Body]],
+        wake: Callable[[], None],
+        ring: Callable[[Ring], None],
     ) -> None:
         self.app = app
         self.ledger = ledger
         self.bodies = bodies
         self._wake = wake
+        self._ring = ring
         self._reports: SimpleQueue[Report] = SimpleQueue()
         self._idle: dict[str, int] = {}
         self._strays: dict[int, int] = {}
@@ -155,7 +162,7 @@ class Reconciler:
             kind, reason = "shutdown", f"its worker was shut down: {reason}"
         state, rung = self.ledger.lose(run_id, self._node, fence, kind, reason)
         log.log(40 if state == "quarantined" else 30, "%s: %s; the run is now %s", run_id, reason, state)
-        publisher.try_ring(self.app, rung)
+        self._ring(rung)
 
     def _too_long(self, report: Report, fence: int) -> None:
         """A hard time limit is a failure, tried again as the task's retries say."""
@@ -179,4 +186,4 @@ class Reconciler:
             log.warning("%s", lost)
             return
         log.warning("%s: %s; the run is now %s", report.run_id, report.reason, state)
-        publisher.try_ring(self.app, rung)
+        self._ring(rung)
