@@ -16,7 +16,7 @@ from billiard.exceptions import TimeLimitExceeded
 from celery.utils.log import get_logger
 from kombu.utils import json
 
-from worker import pool
+from worker import pool, revoke
 from worker.errors import LostOwnership
 from worker.reliability.ledger import Ledger
 from worker.reliability.records import Loss, Outcome, Ring
@@ -26,6 +26,7 @@ from worker.reliability.rollback import ROLLBACK_RETRIES
 log = get_logger(__name__)
 
 Rows = dict[str, tuple[int, str]]
+What = Literal["child", "limit", "unknown", "revoked"]
 #: What a hard time limit settles as: of a rollback or of the body, to be tried again or not.
 OUTCOMES: dict[tuple[bool, bool], Outcome] = {
     (False, True): "retry", (False, False): "failed", (True, True): "rollback_retry", (True, False): "rollback_failed",
@@ -46,7 +47,7 @@ class Report:
     """What the main process heard, for the lease thread to tell: its event loop must not wait for Redis."""
 
     run_id: str
-    what: Literal["child", "limit", "unknown"]
+    what: What
     reason: str
     #: The child it happened to; 0 for none.
     pid: int = 0
@@ -85,7 +86,7 @@ class Reconciler:
         self.ending = False
 
     def tell(self, report: Report) -> None:
-        """Tell of a death or of an unknown task, without waiting."""
+        """Tell of a death, of an unknown task or of a revocation, without waiting."""
         self._reports.put(report)
         self._wake()
 
@@ -123,6 +124,9 @@ class Reconciler:
         if report.what == "unknown":
             state = self.ledger.park(report.run_id)
             log.error("%s: this worker does not know its task; the run is now %s", report.run_id, state)
+            return
+        if report.what == "revoked":
+            revoke.cancel(self.ledger, report.run_id, self._ring)
             return
         fence, child = rows.get(report.run_id, (0, ""))
         if pool.pid_of(child) != report.pid:  # it had not begun, or it has gone on since
