@@ -35,6 +35,8 @@ class RunRequest(Request):
             return self._lost("limit", f"its hard time limit of {error.args[0]:g} s passed")
         if isinstance(error, (SystemExit, KeyboardInterrupt, WorkerLostError)) or self._was_revoked(error):
             return self._lost("child", f"its child is gone: {error}")
+        if isinstance(error, MemoryError):  # settled in the child as any failure; Celery would end the whole worker
+            return self._over(repr(error), exc_info.traceback)
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
     def _was_revoked(self, error: BaseException) -> bool:
