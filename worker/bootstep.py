@@ -12,7 +12,7 @@ import billiard.pool
 from celery import bootsteps, signals
 from celery.worker import state
 
-from worker import revoke
+from worker import pool, revoke
 from worker.deaf import Ear, leave
 from worker.errors import AnpError
 from worker.node import Lease, separate
@@ -67,6 +67,9 @@ class NodeStep(bootsteps.StartStopStep):
         self.stop(worker)
 
     def _end_deaf(self, app: Any) -> None:
+        app.lease.reconciler.ending = True
+        for body in bodies(app):  # before another worker begins their runs
+            pool.kill(body.pid)
         app.lease.stop("its worker had gone deaf")
         leave()
 
