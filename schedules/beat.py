@@ -77,7 +77,8 @@ class Scheduler(beat.Scheduler):
             self.planner = Planner(self.app, self.catalog, self.catalog.digest)
             self.cursors = Cursors(self.ledger)
             self.adoption = Adoption(self.ledger.store, self.app.release)
-            self.lease = Lease(self.app, "beat")
+            upkeep = Upkeep(self.app)
+            self.lease = Lease(self.app, "beat", upkeep.hand)
             self.lease.start()
             self._adopt(fresh=True)
         except AnpError as error:
@@ -85,7 +86,7 @@ class Scheduler(beat.Scheduler):
             sys.stderr.write(f"anp: {error}\n")
             sys.stderr.flush()
             os._exit(1)
-        self.upkeep = Upkeep(self.app)
+        self.upkeep = upkeep
         self.upkeep.start()
         self.ping = Ping(self.app, self._works)
         self.ping.start()

@@ -33,6 +33,20 @@ CELERY_OPTIONS = frozenset({
 MOST_WAITING = 1_000_000
 #: Celery's own consumer would fail a run whose task it does not know; ours parks it.
 CONSUMING = {"worker_consumer": "worker.consumer:LedgerConsumer"}
+#: Each connection gives up on a peer that does not answer, and finds out whether it is still there. No
+#: retry_on_timeout: with it redis-py connects a lost subscription again by itself and then reads without a timeout,
+#: inside the worker's event loop, which hears nothing any more.
+SOCKETS = {
+    "socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True, "health_check_interval": 25,
+}  # fmt: skip
+#: The same for every guarded app: to its broker and to its results.
+CONNECTING = {
+    "broker_transport_options": SOCKETS,
+    "redis_socket_timeout": SOCKETS["socket_timeout"],
+    "redis_socket_connect_timeout": SOCKETS["socket_connect_timeout"],
+    "redis_socket_keepalive": SOCKETS["socket_keepalive"],
+    "redis_backend_health_check_interval": SOCKETS["health_check_interval"],
+}
 #: Seconds a message may stay unacknowledged. Long, because the ledger and not the broker brings work back.
 VISIBILITY = 12 * 3600
 
@@ -72,7 +86,7 @@ class GuardedApp(Celery):
             KeyConflict: the idempotency key was used with another input.
             LedgerFull, LedgerUnavailable: nothing was planned.
         """
-        task = self._tasks.get(name)
+        task = self.tasks.get(name)
         if not isinstance(task, ReliableTask) or self.conf.task_always_eager:
             if unkept := {"key", "unique_for"} & options.keys():
                 raise BadUsage(f"{name!r} is not guarded here, so it takes no {unkept.pop()}")
@@ -89,6 +103,11 @@ class GuardedApp(Celery):
             **{**options, **enqueue.shown(task, checked)},
         )  # fmt: skip
         return result if drafted.first in (None, result.id) else type(result)(drafted.first)
+
+    def _connection(self, *where: Any, transport_options: Any = None, **options: Any) -> Any:
+        """An app that has options of its own for its broker keeps them; what it leaves out stays guarded."""
+        merged = {**SOCKETS, **self.conf.broker_transport_options, **(transport_options or {})}
+        return super()._connection(*where, transport_options=merged, **options)
 
     def _task_from_fun(
         self, fun: Any, name: str | None = None, base: Any = None, bind: bool = False, **options: Any
@@ -150,7 +169,7 @@ def give_ledger(existing: Celery) -> None:
     existing.__class__ = type(f"Guarded{type(existing).__name__}", (GuardedApp, type(existing)), {})
     existing.amqp_cls = "worker.publisher:LedgerAMQP"
     existing.__dict__.pop("amqp", None)
-    existing.add_defaults(lambda: CONSUMING)
+    existing.add_defaults(lambda: {**CONSUMING, **CONNECTING})
 
 
 def check_options(name: str, base: type, options: dict[str, Any]) -> None:
@@ -229,11 +248,6 @@ def place(url: str) -> tuple[Any, ...] | None:
 
 def configuration(known: Settings) -> dict[str, Any]:
     """Celery's configuration for our own app."""
-    # No retry_on_timeout: with it redis-py connects a lost subscription again by itself and then reads without a
-    # timeout, inside the worker's event loop, which hears nothing any more.
-    sockets = {
-        "socket_timeout": 10, "socket_connect_timeout": 5, "socket_keepalive": True, "health_check_interval": 25,
-    }  # fmt: skip
     url, through = known.redis_url, dict[str, Any]()
     encrypted = security.tls(url, known) or None
     if sentinel.is_sentinel(url):
@@ -243,16 +257,13 @@ def configuration(known: Settings) -> dict[str, Any]:
             through["sentinel_kwargs"] = login
     return {
         **CONSUMING,
+        **CONNECTING,
         "broker_url": url,
         "result_backend": url,
         "broker_use_ssl": encrypted,
         "redis_backend_use_ssl": encrypted,
         "result_backend_transport_options": through,
-        "broker_transport_options": {"visibility_timeout": VISIBILITY, **sockets, **through},
-        "redis_socket_timeout": 10,
-        "redis_socket_connect_timeout": 5,
-        "redis_socket_keepalive": True,
-        "redis_backend_health_check_interval": 25,
+        "broker_transport_options": {"visibility_timeout": VISIBILITY, **SOCKETS, **through},
         "result_expires": int(known.keep_failed_days * 86400),
         "accept_content": list(security.CONTENT),
         "result_accept_content": list(security.CONTENT),

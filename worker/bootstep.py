@@ -12,6 +12,7 @@ import billiard.pool
 from celery import bootsteps, signals
 from celery.worker import state
 
+from worker import pool, revoke
 from worker.deaf import Ear, leave
 from worker.errors import AnpError
 from worker.node import Lease, separate
@@ -33,19 +34,20 @@ class NodeStep(bootsteps.StartStopStep):
     def create(self, worker: Any) -> Any:
         """Registers with the ledger before the pool forks, so that every child knows its node."""
         app = worker.app
+        revoke.install()
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             from worker.app import check_tasks
 
             check_tasks(app)
-            app.lease = Lease(app, "worker", lambda: bodies(app))
+            self.upkeep = Upkeep(app)
+            app.lease = Lease(app, "worker", self.upkeep.hand, lambda: bodies(app))
             app.lease.start()
         except AnpError as error:
             # Celery would print a traceback and go on without us.
             sys.stderr.write(f"anp: {error}\n")
             sys.stderr.flush()
             os._exit(1)
-        self.upkeep = Upkeep(app)
         self.ear = Ear(worker, separate(app), lambda: self._end_deaf(app))
         return self
 
@@ -65,6 +67,9 @@ class NodeStep(bootsteps.StartStopStep):
         self.stop(worker)
 
     def _end_deaf(self, app: Any) -> None:
+        app.lease.reconciler.ending = True
+        for body in bodies(app):  # before another worker begins their runs
+            pool.kill(body.pid)
         app.lease.stop("its worker had gone deaf")
         leave()
 

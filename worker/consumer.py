@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from celery.utils.log import get_logger
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from worker.doorbell import STAMP
 from worker.reconcile import Report
-from worker.unacked import keep_doorbells_out
+from worker.unacked import is_doorbell, keep_doorbells_out
 
 log = get_logger(__name__)
 
@@ -39,6 +40,8 @@ class LedgerConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        #: How many messages have come.
+        self.heard = 0
         celerys: Any = self
         celerys.connection_errors = (*celerys.connection_errors, ReadOnlyError)
         celerys.loop = lost_when_unblocked(celerys.loop)
@@ -48,6 +51,30 @@ class LedgerConsumer(Consumer):
         connection = super().connection_for_read(heartbeat)
         keep_doorbells_out(connection)
         return connection
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
+        """What is done with a message that comes."""
+        handle = super().create_task_handler(*args, **options)
+
+        def on_message(message: Any) -> Any:
+            self.heard += 1
+            if self._is_doubled(message):
+                return message.ack_log_error(log, self.connection_errors)
+            return handle(message)
+
+        return on_message
+
+    def _is_doubled(self, message: Any) -> bool:
+        """Whether a run that is rung again is here already: it would spend a token of its rate limit for nothing.
+
+        Runs without a rate limit are left to begin, which refuses a doubled message at once.
+        """
+        headers = message.headers or {}
+        bucket = self.task_buckets.get(headers.get("task"))
+        if bucket is None or not is_doorbell(message):
+            return False
+        waiting = {request.id for request, _ in tuple(bucket.contents)}
+        return headers["id"] in waiting or headers["id"] in state.requests
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Clears the lost connection away; what goes wrong with that is no reason to end the worker, as Celery would.

@@ -1,7 +1,7 @@
-"""The worker that is up but deaf: work waits in its queues, its children are idle, and nothing comes.
+"""The worker that is up but deaf: work waits in its queues, a child of it is idle, and no message comes.
 
 A half-open broker connection or a consumer that lost its place looks like health from outside. After a while such a
-worker ends, so that its supervisor starts a new one; it holds no run then, so nothing is lost.
+worker ends, so that its supervisor starts a new one. The runs of its busy children go back without a loss.
 
 Limit: it sees queues on Redis only, and takes a queue with paused consumers for its own only while it consumes it.
 """
@@ -22,7 +22,7 @@ from worker.reliability.ledger import Ledger
 
 log = get_logger(__name__)
 
-#: Seconds that work may wait beside idle children.
+#: Seconds that work may wait beside an idle child.
 PATIENCE = 30.0
 #: Seconds between two looks.
 INTERVAL = 2.0
@@ -36,7 +36,7 @@ class Ear:
     Args:
         worker: Celery's worker.
         ledger: on a connection of its own.
-        end: ends the process; `goodbye` was said before.
+        end: says goodbye and ends the process.
     """
 
     def __init__(self, worker: Any, ledger: Ledger, end: Callable[[], None]) -> None:
@@ -45,6 +45,7 @@ class Ear:
         self._end = end
         self._stop = threading.Event()
         self._waited = 0.0
+        self._heard = 0
         self._thread = threading.Thread(target=self._loop, name="anp-ear", daemon=True)
 
     def start(self) -> None:
@@ -61,21 +62,32 @@ class Ear:
                 self._waited = self._waited + INTERVAL if self._is_silent() else 0.0
             except LedgerUnavailable:
                 self._waited = 0.0  # Redis is away: that is not the consumer's fault
+            except Exception:
+                self._waited = 0.0
+                log.exception("the ear met something unexpected, as in a consumer that connects again, and goes on")
             if self._waited >= PATIENCE:
                 log.critical(
-                    "work has waited for %g s beside idle children: this worker is deaf and ends", self._waited
+                    "work has waited for %g s beside an idle child: this worker is deaf and ends", self._waited
                 )
                 self._end()
                 return
 
     def _is_silent(self) -> bool:
-        if state.active_requests or state.reserved_requests or self.worker.consumer is None:
+        consumer = self.worker.consumer
+        if consumer is None or consumer.task_consumer is None:
             return False
-        return any(self.ledger.store.read("llen", key) for key in self._lists())
+        heard, self._heard = self._heard, consumer.heard
+        if heard != self._heard or not self._has_room(consumer):
+            return False
+        return any(self.ledger.store.read("llen", key) for key in self._lists(consumer))
 
-    def _lists(self) -> list[str]:
-        consumer = getattr(self.worker.consumer, "task_consumer", None)
-        names = [queue.name for queue in consumer.queues] if consumer else []
+    def _has_room(self, consumer: Any) -> bool:
+        """Whether it could take a message: a child is idle, and fewer wait here, e.g. for a rate limit, than may."""
+        idle = len(state.active_requests) < self.worker.pool.num_processes
+        return idle and consumer.task_consumer.channel.qos.can_consume()
+
+    def _lists(self, consumer: Any) -> list[str]:
+        names = [queue.name for queue in consumer.task_consumer.queues]
         return [publisher.list_key(name, priority) for name in names for priority in (0, 3, 6, 9)]
 
 

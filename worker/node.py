@@ -25,6 +25,7 @@ from worker.clock import boottime
 from worker.errors import LedgerUnavailable
 from worker.reconcile import Body, Reconciler
 from worker.reliability.ledger import Ledger
+from worker.reliability.records import Ring
 from worker.reliability.store import TIMEOUT, Store, connect
 
 log = get_logger(__name__)
@@ -59,21 +60,26 @@ class Lease:
     """Registers this node and keeps its lease until `stop`.
 
     Two threads: one renews, and may be held up by Redis; the other, the fuse, only looks at the clock, and kills the
-    bodies of a node that has not renewed for two thirds of its lease.
+    bodies of a node that has not renewed for two thirds of its lease. Neither publishes: a broker that does not answer
+    would hold up the renewal.
 
     Args:
         app: the guarded app.
         kind: `worker` or `beat`.
+        ring: takes what is to be rung, without waiting.
         bodies: what the children are doing now.
     """
 
-    def __init__(self, app: Any, kind: str, bodies: Callable[[], Iterable[Body]] = tuple) -> None:
+    def __init__(
+        self, app: Any, kind: str, ring: Callable[[Ring], None], bodies: Callable[[], Iterable[Body]] = tuple
+    ) -> None:
         self.app = app
         self.kind = kind
+        self.ring = ring
         self.bodies = bodies
         self.seconds = app.ledger.lease / 1000
         self.ledger = separate(app, timeout=max(0.5, self.seconds / RENEWALS))
-        self.reconciler = Reconciler(app, self.ledger, bodies, self.wake)
+        self.reconciler = Reconciler(app, self.ledger, bodies, self.wake, ring)
         #: What this node says of its work, sent with each renewal.
         self.news: dict[str, str] = {}
         self._renewed = boottime()
@@ -143,7 +149,7 @@ class Lease:
 
     def _return_as_new(self) -> None:
         self._kill_bodies("its lease had ended")
-        publisher.try_ring(self.app, self.ledger.goodbye(current(), "its node fenced itself"))
+        self.ring(self.ledger.goodbye(current(), "its node fenced itself"))
         self.reconciler.forget()
         self._register()
 

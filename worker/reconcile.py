@@ -16,16 +16,17 @@ from billiard.exceptions import TimeLimitExceeded
 from celery.utils.log import get_logger
 from kombu.utils import json
 
-from worker import pool, publisher
+from worker import pool, revoke
 from worker.errors import LostOwnership
 from worker.reliability.ledger import Ledger
-from worker.reliability.records import Loss, Outcome
+from worker.reliability.records import Loss, Outcome, Ring
 from worker.reliability.retry import Again, Retries, decide
 from worker.reliability.rollback import ROLLBACK_RETRIES
 
 log = get_logger(__name__)
 
 Rows = dict[str, tuple[int, str]]
+What = Literal["child", "limit", "unknown", "revoked"]
 #: What a hard time limit settles as: of a rollback or of the body, to be tried again or not.
 OUTCOMES: dict[tuple[bool, bool], Outcome] = {
     (False, True): "retry", (False, False): "failed", (True, True): "rollback_retry", (True, False): "rollback_failed",
@@ -46,7 +47,7 @@ class Report:
     """What the main process heard, for the lease thread to tell: its event loop must not wait for Redis."""
 
     run_id: str
-    what: Literal["child", "limit", "unknown"]
+    what: What
     reason: str
     #: The child it happened to; 0 for none.
     pid: int = 0
@@ -60,15 +61,22 @@ class Reconciler:
         ledger: the ledger, on the lease thread's own connection.
         bodies: what the children are doing now.
         wake: wakes the lease thread.
+        ring: takes what is to be rung, without waiting.
     """
 
     def __init__(
-        self, app: Any, ledger: Ledger, bodies: Callable[[], Iterable[Body]], wake: Callable[[], None]
+        self,
+        app: Any,
+        ledger: Ledger,
+        bodies: Callable[[], Iterable[Body]],
+        wake: Callable[[], None],
+        ring: Callable[[Ring], None],
     ) -> None:
         self.app = app
         self.ledger = ledger
         self.bodies = bodies
         self._wake = wake
+        self._ring = ring
         self._reports: SimpleQueue[Report] = SimpleQueue()
         self._idle: dict[str, int] = {}
         self._strays: dict[int, int] = {}
@@ -78,7 +86,7 @@ class Reconciler:
         self.ending = False
 
     def tell(self, report: Report) -> None:
-        """Tell of a death or of an unknown task, without waiting."""
+        """Tell of a death, of an unknown task or of a revocation, without waiting."""
         self._reports.put(report)
         self._wake()
 
@@ -116,6 +124,9 @@ class Reconciler:
         if report.what == "unknown":
             state = self.ledger.park(report.run_id)
             log.error("%s: this worker does not know its task; the run is now %s", report.run_id, state)
+            return
+        if report.what == "revoked":
+            revoke.cancel(self.ledger, report.run_id, self._ring)
             return
         fence, child = rows.get(report.run_id, (0, ""))
         if pool.pid_of(child) != report.pid:  # it had not begun, or it has gone on since
@@ -156,7 +167,7 @@ class Reconciler:
             kind, reason = "shutdown", f"its worker was shut down: {reason}"
         state, rung = self.ledger.lose(run_id, self._node, fence, kind, reason)
         log.log(40 if state == "quarantined" else 30, "%s: %s; the run is now %s", run_id, reason, state)
-        publisher.try_ring(self.app, rung)
+        self._ring(rung)
 
     def _too_long(self, report: Report, fence: int) -> None:
         """A hard time limit is a failure, tried again as the task's retries say."""
@@ -180,4 +191,4 @@ class Reconciler:
             log.warning("%s", lost)
             return
         log.warning("%s: %s; the run is now %s", report.run_id, report.reason, state)
-        publisher.try_ring(self.app, rung)
+        self._ring(rung)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -39,7 +40,9 @@ class Upkeep:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.ledger = separate(app)
-        self._stop = threading.Event()
+        self._handed: SimpleQueue[Ring] = SimpleQueue()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="anp-upkeep", daemon=True)
         self._round = 0
         self.courier = Courier(app)
@@ -51,18 +54,34 @@ class Upkeep:
 
     def stop(self) -> None:
         """End after the round under way."""
-        self._stop.set()
+        self._stopped.set()
+        self._wake.set()
         self.courier.stop()
         self._thread.join(timeout=10)
 
+    def hand(self, rung: Ring) -> None:
+        """Ring for a thread that must not wait for the broker: this one does, at once."""
+        if rung.messages:
+            self._handed.put(rung)
+            self._wake.set()
+
     def _loop(self) -> None:
-        while not self._stop.wait(INTERVAL):
+        while True:
+            self._wake.wait(INTERVAL)
+            self._wake.clear()
+            if self._stopped.is_set():
+                return
             try:
+                self._ring_handed()
                 self.go_round()
             except AnpError as error:
                 log.warning("upkeep waits for the ledger: %s", error)
             except Exception:
                 log.exception("upkeep met something unexpected and goes on")
+
+    def _ring_handed(self) -> None:
+        while not self._handed.empty():
+            publisher.try_ring(self.app, self._handed.get())
 
     def go_round(self) -> None:
         """One round of everything.

@@ -32,6 +32,11 @@ def raise_awkward() -> None:
     raise Awkward(code=7, detail=lambda: None)
 
 
+def exhaust() -> None:
+    """What the interpreter raises when it cannot have more memory."""
+    raise MemoryError("as asked")
+
+
 def interrupt() -> None:
     """What Ctrl-C raises, from inside a body."""
     raise KeyboardInterrupt
@@ -40,6 +45,7 @@ def interrupt() -> None:
 #: Ways to end that need nothing of the task.
 WAYS: dict[str, Callable[[], Any]] = {
     "awkward": raise_awkward,
+    "memory": exhaust,
     "interrupt": interrupt,
     "sys.exit": lambda: sys.exit(3),
     "os._exit": lambda: os._exit(0),

@@ -72,6 +72,14 @@ def test_what_cannot_be_kept_is_a_failure_that_says_so(stack: Stack, way: str, s
     assert says in message_of(run) + run.reason
 
 
+def test_a_body_that_runs_out_of_memory_fails_and_leaves_its_worker_up(stack: Stack) -> None:
+    result = endings.ends.delay("memory")
+    run = stack.ends(result.id)
+    assert (run.state, run.attempts, run.losses) == ("failed", 1, 0)
+    with pytest.raises(MemoryError, match="as asked"):
+        result.get(timeout=10)
+
+
 def test_a_validator_that_raises_an_error_of_its_own_is_a_failure_that_is_tried_again(stack: Stack) -> None:
     there = stack.folder / "there"
     there.touch()

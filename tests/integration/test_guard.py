@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from redis import Redis
 
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker.app import app, check_tasks, guard
-from worker.errors import BadDeclaration
+from worker.app import SOCKETS, app, check_tasks, guard
+from worker.errors import BadDeclaration, BadInput
 
 GUARDED = """
 from celery import Celery, Task
@@ -87,6 +88,31 @@ def test_guard_refuses_an_app_that_it_would_guard_only_in_part() -> None:
     other = Celery("own", task_cls="somewhere:Task", set_as_current=False)
     with pytest.raises(BadDeclaration, match="task class of its own"):
         guard(other)
+
+
+def test_the_connections_of_a_guarded_app_give_up_on_a_peer_that_does_not_answer() -> None:
+    made = guard(Celery("sockets", broker="redis://127.0.0.1:1", set_as_current=False))
+    assert made.conf.redis_socket_timeout == SOCKETS["socket_timeout"]
+    assert made.conf.redis_socket_keepalive is True
+    assert made.connection_for_write().transport_options == SOCKETS
+    own = guard(Celery("own sockets", broker="redis://127.0.0.1:1", set_as_current=False))
+    own.conf.update(redis_socket_timeout=3, broker_transport_options={"socket_timeout": 4, "visibility_timeout": 60})
+    assert own.conf.redis_socket_timeout == 3
+    merged = {**SOCKETS, "socket_timeout": 4, "visibility_timeout": 60}
+    assert own.connection_for_read().transport_options == merged
+
+
+def test_a_send_by_name_is_guarded_before_the_app_has_made_its_tasks(redis: Redis) -> None:
+    made = guard(Celery("lazy", broker=os.environ["ANP_REDIS_URL"], set_as_current=False))
+
+    def twice(x: int) -> int:
+        return x * 2
+
+    made.task(name="lazy.twice", shared=False)(twice)
+    with pytest.raises(BadInput):
+        made.send_task("lazy.twice", ("two",))
+    assert made.send_task("lazy.twice", (2,), key="once").id == "lazy.twice#once"
+    assert made.ledger.run("lazy.twice#once").state == "queued"
 
 
 def test_an_unknown_option_is_refused_with_a_hint() -> None:

@@ -181,13 +181,25 @@ def test_three_losses_quarantine_but_a_nodes_death_weighs_less(ledger: Moved) ->
 
 def test_an_idle_child_weighs_less_than_one_that_died(ledger: Moved) -> None:
     ledger.plan([new("a")])
-    reconciler = Reconciler(app, ledger, bodies=tuple, wake=lambda: None)
+    reconciler = Reconciler(app, ledger, bodies=tuple, wake=lambda: None, ring=lambda _: None)
     for n in range(6):
         assert state(ledger, "a") == "queued", f"after {n} idle children"
         begin(ledger, "a", f"t{n}", child=pool.child())
         for _ in range(2):
             reconciler.go_over(ledger.heartbeat(NODE) or {}, NODE)
     assert state(ledger, "a") == "quarantined"
+
+
+def test_a_run_that_is_to_be_cancelled_is_so_however_often_it_was_lost(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    for n in range(2):
+        ledger.lose("a", NODE, begin(ledger, "a", f"t{n}").fence, "child", "gone")
+    fence = begin(ledger, "a", "t3").fence
+    for _ in range(3):
+        ledger.operate("a", "cancel", "ann")
+    ledger.lose("a", NODE, fence, "child", "gone")
+    told = [step.after for step in ledger.run("a").history if "cancel by ann" in step.reason]
+    assert told == ["running", "cancelled"]
 
 
 def test_shutdown_is_no_loss(ledger: Moved) -> None:

@@ -7,8 +7,11 @@ import json
 from redis import Redis
 
 from tests.support.eventually import eventually
-from tests.support.probe import add, plain, probe
+from tests.support.probe import add, limited, plain, probe
 from tests.support.stack import Stack
+from worker import publisher
+from worker.app import app
+from worker.reliability.records import Ring
 
 
 def test_doorbells_stay_out_of_kombus_record(stack: Stack, redis: Redis) -> None:
@@ -20,6 +23,17 @@ def test_doorbells_stay_out_of_kombus_record(stack: Stack, redis: Redis) -> None
     assert not redis.exists("unacked", "unacked_index")
     for result in (running, *waiting):
         assert stack.ends(result.id).state == "succeeded"
+
+
+def test_a_doubled_doorbell_spends_no_token_of_a_rate_limit(stack: Stack) -> None:
+    worker = stack.worker(concurrency=1)
+    first = [limited.delay(n) for n in range(4)]
+    for result in first[1:]:
+        message = stack.ledger.store.read("hget", stack.ledger.store.key(f"run:{result.id}"), "message")
+        publisher.ring(app, Ring(1, ((result.id, message),)))
+    last = limited.delay(4)
+    assert [stack.ends(one.id).result for one in (*first, last)] == [0, 1, 2, 3, 4]
+    assert "has nothing to do" not in worker.said()
 
 
 def test_a_message_of_an_unguarded_task_stays_kombus(stack: Stack, redis: Redis) -> None:

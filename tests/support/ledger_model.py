@@ -276,10 +276,10 @@ class Model:
         row.node = row.token = ""
         row.losses += 1
         row.points[row.kind] += WEIGHT[kind]
-        if row.points[row.kind] >= TOO_OFTEN:
-            return self.end(row, "rollback_failed") if row.kind == "rollback" else self.fail(row, "quarantined")
         if row.kind == "run" and row.cancel:
             return self.fail(row, "cancelled")
+        if row.points[row.kind] >= TOO_OFTEN:
+            return self.end(row, "rollback_failed") if row.kind == "rollback" else self.fail(row, "quarantined")
         return self.ready(row)
 
     def beat(self) -> None:

@@ -156,6 +156,18 @@ def crowded(name: str) -> None:
     """Two may wait for its lock."""
 
 
+@app.task(name="probe.limited", rate_limit="60/m", **OURS)
+def limited(x: int) -> int:
+    """Begins once a second in a worker."""
+    return x
+
+
+@app.task(name="probe.rare", rate_limit="12/m", **OURS)
+def rare(x: int) -> int:
+    """Begins every five seconds in a worker."""
+    return x
+
+
 @app.task(name="probe.swallows", **OURS)
 def swallows() -> str:
     """Swallows its soft time limit."""

@@ -33,8 +33,10 @@ elseif what == 'rollback' and UNDO[state] and get(id, 'hook') == '1' and number(
   enter(id, 'rolling_back', reason)
   ready(id, true)
 elseif what == 'cancel' and state == 'running' then
-  set(id, 'cancel', reason)
-  note(id, state, state, '', reason)
+  if get(id, 'cancel') ~= reason then                  -- each worker may ask for the same
+    set(id, 'cancel', reason)
+    note(id, state, state, '', reason)
+  end
 elseif what == 'cancel' and get(id, 'at') ~= '' and state ~= 'rolling_back' then
   set(id, 'cancel', reason)
   if number(id, 'attempts') > 0 then fail(id, 'cancelled', reason) else finish(id, 'cancelled', reason) end

@@ -230,14 +230,13 @@ local function lose(id, kind, reason, ring)
   tally(id, 'losses', 1)
   leave(id)
   set(id, 'node', '', 'child', '', 'token', '')
+  if not rolling and get(id, 'cancel') ~= '' then return fail(id, 'cancelled', get(id, 'cancel'), nil, node) end
   if points >= LOSS_LIMIT then
     if rolling then return finish(id, 'rollback_failed', 'its rollback took its worker down too often: ' .. reason) end
     return fail(id, 'quarantined', 'took its worker down too often: ' .. reason, nil, node)
   end
   if rolling then
     note(id, 'rolling_back', 'rolling_back', node, reason)
-  elseif get(id, 'cancel') ~= '' then
-    return fail(id, 'cancelled', get(id, 'cancel'), nil, node)
   else
     enter(id, 'queued', reason, node)
   end

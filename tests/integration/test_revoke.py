@@ -1,0 +1,118 @@
+"""Celery's `revoke`, as `AsyncResult` and Flower send it, in workers that share the broadcast."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery.result import AsyncResult
+from redis import Redis
+
+from tests.support.eventually import eventually
+from tests.support.journal import Journal
+from tests.support.probe import add, plain, probe, swallows
+from tests.support.stack import Stack
+from worker import publisher
+from worker.app import app
+from worker.embedded.server import RedisServer
+from worker.reliability.run import Run
+
+REVOKED = "cancel by Celery: revoked"
+
+
+@pytest.fixture(scope="module")
+def stack(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two workers with one child each; each hears of every revocation."""
+    url = os.environ["ANP_REDIS_URL"]
+    with Redis.from_url(url) as client:
+        client.flushall()
+    with Stack(tmp_path_factory.mktemp("revoke"), url) as stack:
+        stack.worker(concurrency=1)
+        stack.worker(concurrency=1)
+        yield stack
+
+
+@pytest.fixture
+def journal(stack: Stack, request: pytest.FixtureRequest) -> Journal:
+    return Journal(stack.folder / request.node.name)
+
+
+def held(journal: Journal, count: int = 1, *before: list[Any]) -> list[AsyncResult]:
+    """Runs whose bodies stand at a gate, one in each child."""
+    known = len(journal.lines("at"))
+    runs = [probe.delay(str(journal.path), [*before, ["gate", "open"]], lock=f"held {n}") for n in range(count)]
+    eventually(lambda: len(journal.lines("at")) == known + count, 20, "the bodies to stand at their gate")
+    return runs
+
+
+def again(stack: Stack, run_id: str) -> Run:
+    """An operator has it tried again."""
+    _, rung = stack.ledger.operate(run_id, "retry", "tests")
+    publisher.ring(app, rung)
+    return stack.ends(run_id)
+
+
+def test_a_run_that_waits_is_cancelled_and_an_operator_can_have_it_run(stack: Stack, journal: Journal) -> None:
+    busy = held(journal, 2)
+    waiting, later = add.delay(1, 2), add.apply_async((1, 2), countdown=300)
+    for result in (waiting, later):
+        result.revoke()
+    for result in (waiting, later):
+        run = stack.ends(result.id, 5)
+        assert (run.state, run.history[-1].reason, run.attempts) == ("cancelled", REVOKED, 0)
+        assert AsyncResult(result.id).state == "REVOKED"
+    journal.open("open")
+    assert [stack.ends(one.id).state for one in busy] == ["succeeded"] * 2
+    for result in (waiting, later) * 2:
+        if stack.run(result.id).state == "cancelled":
+            assert (again(stack, result.id).state, AsyncResult(result.id).get(timeout=5)) == ("succeeded", 3)
+
+
+def test_a_run_whose_child_is_ended_is_cancelled_and_undone(stack: Stack, journal: Journal) -> None:
+    result = held(journal, 1, ["undo", "effect"])[0]
+    result.revoke(terminate=True)
+    run = stack.ends(result.id, 10)
+    assert run.state == "rolled_back"
+    reasons = [(step.after, step.reason) for step in run.history]
+    assert reasons.count(("running", REVOKED)) == 1
+    assert ("rolling_back", f"cancelled: {REVOKED}") in reasons
+    assert [line["name"] for line in journal.lines("undone")] == ["effect"]
+    assert AsyncResult(result.id).state == "REVOKED"
+    journal.open("open")
+    assert again(stack, result.id).state == "succeeded"
+
+
+def test_a_run_without_a_hook_whose_child_is_ended_ends_as_cancelled(stack: Stack) -> None:
+    result = swallows.delay()
+    stack.reaches(result.id, "running")
+    result.revoke(terminate=True)
+    run = stack.ends(result.id, 4)
+    assert (run.state, run.history[-1].reason) == ("cancelled", REVOKED)
+
+
+def test_a_body_that_succeeds_all_the_same_has_succeeded(stack: Stack, journal: Journal) -> None:
+    result = held(journal)[0]
+    result.revoke()
+    eventually(lambda: stack.run(result.id).history[-1].reason == REVOKED, 5, "the run to be marked")
+    assert AsyncResult(result.id).state == "PENDING"
+    journal.open("open")
+    assert stack.ends(result.id).state == "succeeded"
+    assert AsyncResult(result.id).state == "SUCCESS"
+
+
+def test_a_run_that_is_revoked_by_a_stamp_is_cancelled(stack: Stack) -> None:
+    app.control.revoke_by_stamped_headers({"batch": "seven"}, reply=True, timeout=5, limit=2)
+    signature = add.si(1, 2)
+    signature.stamp(batch="seven")
+    result = signature.apply_async()
+    run = stack.ends(result.id, 10)
+    assert (run.state, run.reason) == ("cancelled", REVOKED)
+
+
+def test_a_message_without_a_row_stays_celerys(stack: Stack) -> None:
+    result = plain.apply_async((1,), countdown=300)
+    result.revoke()
+    eventually(lambda: AsyncResult(result.id).state == "REVOKED", 5, "Celery to have revoked it")
+    assert stack.ledger.find(result.id) is None
