@@ -62,6 +62,11 @@ def running_before_effect(scene: Scene) -> None:
     scene.reaches_gate("before", scene.send(["undo", "e"], ["gate", "before"], ["effect", "e"], ["gate again", SECOND]))
 
 
+def running_before_it_records(scene: Scene) -> None:
+    """The body stands before it records how its effect is undone: the ledger may be away when it does."""
+    scene.reaches_gate("unrecorded", scene.send(["gate", "unrecorded"], ["undo", "e"], ["effect", "e"]))
+
+
 def after_effect(scene: Scene) -> None:
     """The body stands after its effect."""
     scene.reaches_gate("after", scene.send(["undo", "e"], ["effect", "e"], ["gate", "after"]))
@@ -115,6 +120,7 @@ STEPS = (
     Step("sent not popped", sent_not_popped, go_on=_hear, next_ring=nothing),
     Step("popped not begun", popped_not_begun, doorbell=True),
     Step("running before the effect", running_before_effect, held=True),
+    Step("running before it records", running_before_it_records),
     Step("after the effect", after_effect),
     Step("settled not acknowledged", settled_not_acknowledged),
     Step("waiting for retry", waiting_for_retry, next_ring=_promoted, waits=COUNTDOWN),

@@ -20,6 +20,7 @@ MEANINGLESS = {
     ("planned not sent", "message deleted"): "there is no message yet; this step is a deleted message",
     ("popped not begun", "message deleted"): "the message is in the child's hands; it is lost with the child",
     ("running before the effect", "message deleted"): _ACKNOWLEDGED,
+    ("running before it records", "message deleted"): _ACKNOWLEDGED,
     ("after the effect", "message deleted"): _ACKNOWLEDGED,
     ("settled not acknowledged", "message deleted"): "an ended run has no message, and none is rung again",
 }
@@ -29,6 +30,7 @@ SMOKE = {
     "sent not popped": "message deleted",
     "popped not begun": "kill -9 worker",
     "running before the effect": "SIGSTOP and SIGCONT",
+    "running before it records": "Redis restarted",
     "after the effect": "kill -9 child",
     "settled not acknowledged": "kill -9 worker",
     "waiting for retry": "Redis restarted",

@@ -161,6 +161,22 @@ class Machine(Pair, RuleBasedStateMachine):
                 if retried:
                     self.operate(run_id, "retry")
 
+    @precondition(lambda self: self.queued())
+    @rule(which=BACK, node=NODES, hooks=st.lists(HOW, min_size=1, max_size=3))
+    def fail_and_roll_back(self, which: int, node: str, hooks: list[int]) -> None:
+        """A run records two effects and fails; its hook, where it has one, is tried until it is done."""
+        waiting = self.queued()
+        run_id = waiting[which % len(waiting)]
+        for how in (1, *hooks):
+            self.beat(node, new=True)
+            begun = self.deliver(run_id, node)
+            if begun:
+                attempt = self.attempts[-1]
+                for _ in range(2 if begun.kind == "run" else 0):
+                    self.write(*attempt[:3], "undo", 8)
+                self.finish(attempt, how, 0, meta=True)
+                self.promote(500)
+
     @rule(node=NODES)
     def begin_all(self, node: str) -> None:
         """A living node takes all messages there are."""
@@ -309,17 +325,30 @@ class Machine(Pair, RuleBasedStateMachine):
             expected, _ = self.model.park_unknown(run_id)
             assert self.ledger.park(run_id) == expected
 
-    @rule(run_id=IDS, then=st.booleans())
-    def lose_message(self, run_id: str, then: bool) -> None:
-        """A child dies with a message that it had not begun, perhaps of a run that has gone on since."""
-        self.nudge(run_id)
-        if then:
-            self.ring(500)
+    @precondition(lambda self: self.queued())
+    @rule(which=BACK, age=st.sampled_from([None, 0, 5_000]))
+    def lose_message(self, which: int, age: int | None) -> None:
+        """A child dies with a message that it had not begun, while the broker's list may hold others."""
+        waiting = self.queued()
+        self.broker(age)
+        self.nudge(waiting[which % len(waiting)])
+        self.ring(500)
 
-    @rule(full=st.sampled_from([True, False, False]))
-    def memory(self, full: bool) -> None:
-        """Redis comes near its memory limit, or has room again."""
-        self.fill(full)
+    @rule(run_id=IDS)
+    def nudge_any(self, run_id: str) -> None:
+        """A child died with a message whose run may have gone on since."""
+        self.nudge(run_id)
+
+    @rule(run_id=IDS, name=st.sampled_from(["s", "t"]), shape=SHAPES, what=UPKEEP)
+    def plan_while_full(self, run_id: str, name: str, shape: dict[str, Any], what: str) -> None:
+        """Redis is near its memory limit for a moment: nothing is planned, what is there goes on."""
+        self.fill(True)
+        self.planned(self.new(run_id, **shape))
+        self.decide(name, shape, 1, 0, 0, "")
+        if self.attempts:
+            self.finish(self.attempt(0), 0, 0, meta=True)
+        self.upkeep(what, 500)
+        self.fill(False)
 
     # -- time and operators -------------------------------------------------------------------------------
 

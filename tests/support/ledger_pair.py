@@ -135,13 +135,20 @@ class Pair:
         self.same(ring, rung)
 
     def finish(self, attempt: tuple[str, str, int, str], how: int, delay: int, meta: bool) -> None:
-        """An attempt ends as its kind can; a hook that is done has handled each entry."""
+        """An attempt ends as its kind can."""
         run_id, node, fence, kind = attempt
         outcomes = BODY if kind == "run" else HOOK
         outcome = outcomes[how % len(outcomes)]
-        while outcome == "rolled_back" and self.handle(attempt, "undone"):
-            pass
+        if kind == "rollback":
+            self._go_through(attempt, outcome)
         self.settle(run_id, node, fence, outcome, delay, meta)
+
+    def _go_through(self, attempt: tuple[str, str, int, str], outcome: str) -> None:
+        """A hook that is done has handled each entry, another one has failed at its second."""
+        while self.handle(attempt, "undone") and outcome == "rolled_back":
+            pass
+        if outcome != "rolled_back":
+            self.handle(attempt, "failed")
 
     def handle(self, attempt: tuple[str, str, int, str], outcome: str) -> bool:
         """A hook handles the next undo entry; whether there was one, and it was the hook's to handle."""
