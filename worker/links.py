@@ -1,32 +1,49 @@
 """The next links of a canvas, when the worker died between settling a run and sending them.
 
-Celery sends them itself after the body. Their ids are frozen, so sending them twice plans each once. A run that ends
-without a body (skipped, reaped, cancelled) has its links sent from here too.
+Limit: an errback that Celery would call in the worker's child is called here, in the caller's thread, and again where
+the caller dies too.
+
+Celery sends links itself after the body. Their ids are frozen, so sending them twice plans each once. A run that ends
+without a body (skipped, reaped, cancelled) has its links sent from here too, and so has one of whose links Celery
+could not send one: here each is sent by itself, and one that cannot be sent fails alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from celery.app.task import Context
-from celery.canvas import maybe_signature
+from celery.backends.redis import RedisBackend
+from celery.canvas import Signature, chord, maybe_signature
 from celery.utils.log import get_logger
+from kombu.exceptions import OperationalError
 from kombu.utils import json
+from redis.exceptions import RedisError
 
-from worker.errors import RunEnded
+from worker.errors import LedgerFull, LedgerUnavailable, RunEnded
 from worker.reliability.ledger import Ledger
 from worker.reliability.run import Run
 
 log = get_logger(__name__)
 
+#: What passes: the link is sent later. Any other error would be met again.
+PASSING = (LedgerUnavailable, LedgerFull, OperationalError, RedisError)
+
 
 def send(app: Any, ledger: Ledger, run_id: str) -> None:
     """Send what follows an ended run, and confirm it.
+
+    While somebody holds Celery's claim to send a chord that the run takes part in, nothing is sent or confirmed: its
+    holder may have died with it, and then the chord goes on once the claim is over.
 
     Args:
         app: the guarded app.
         ledger: the ledger.
         run_id: the ended run.
+
+    Raises:
+        LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
     text = ledger.store.read("hget", ledger.store.key(f"run:{run_id}"), "message")
@@ -36,20 +53,105 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
     message = json.loads(text)
     embed = message["body"][2]
     request = Context({**message["headers"], **embed, "called_directly": False, "delivery_info": {}})
+    if _is_claimed(app, request):
+        log.info("a chord of %s is being sent: looking again", run_id)
+        return
     log.warning("sending the next links of %s, which is %s", run_id, run.state)
     if run.state == "succeeded":
-        _go_on(app, request, run)
+        _go_on(app, ledger, request, run)
     else:
-        error = RunEnded(f"{run_id} ended as {run.state}: {run.reason}")
-        app.backend.mark_as_failure(run_id, error, request=request, store_result=False)
+        _end(app, ledger, request, run)
     ledger.links_done(run_id)
 
 
-def _go_on(app: Any, request: Any, run: Run) -> None:
+def _go_on(app: Any, ledger: Ledger, request: Any, run: Run) -> None:
     family = {"parent_id": run.run_id, "root_id": request.root_id or run.run_id}
     for callback in request.callbacks or ():
-        maybe_signature(callback, app=app).apply_async((run.result,), **family)
+        _follow(app, ledger, run, callback, **family)
     if request.chain:
-        following = maybe_signature(request.chain[-1], app=app)
-        following.apply_async((run.result,), chain=request.chain[:-1], **family)
+        _follow(app, ledger, run, request.chain[-1], chain=request.chain[:-1], **family)
     app.backend.mark_as_done(run.run_id, run.result, request=request, store_result=False)
+
+
+def _follow(app: Any, ledger: Ledger, run: Run, link: Any, **options: Any) -> None:
+    try:
+        maybe_signature(link, app=app).apply_async((run.result,), **options)
+    except PASSING:
+        raise
+    except Exception as error:
+        log.error("what follows %s cannot be sent and fails: %s", run.run_id, error)
+        _fail(app, ledger, link, error, call_errbacks=True)
+        _fail_chain(app, ledger, options.get("chain"), error)
+
+
+def _end(app: Any, ledger: Ledger, request: Any, run: Run) -> None:
+    """The run did not succeed: what is chained to it fails with it, its chord and its errbacks hear of it."""
+    error = RunEnded(f"{run.run_id} ended as {run.state}: {run.reason}")
+    _fail_chain(app, ledger, request.chain, error)
+    request.chain = None
+    app.backend.mark_as_failure(run.run_id, error, request=request, store_result=False, call_errbacks=False)
+    _call_errbacks(app, ledger, request, error)
+
+
+def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: Exception) -> None:
+    for errback in request.errbacks or ():
+        alone = Context({**vars(request), "chord": None, "errbacks": [errback]})
+        try:
+            app.backend.mark_as_failure(request.id, error, request=alone, store_result=False)
+        except PASSING:
+            raise
+        except Exception as bad:
+            log.error("an errback of %s cannot be sent and fails: %s", request.id, bad)
+            _fail(app, ledger, errback, bad, call_errbacks=False)
+
+
+def _fail_chain(app: Any, ledger: Ledger, chain: Any, error: Exception) -> None:
+    for link in reversed(chain or ()):
+        _fail(app, ledger, link, error, call_errbacks=False)
+
+
+def _fail(app: Any, ledger: Ledger, link: Any, error: Exception, *, call_errbacks: bool) -> None:
+    """End every task of a link as a failure, unless it was planned: then it has an end of its own."""
+    for task in _tasks_of(app, link):
+        if task.id and ledger.find(task.id) is None:
+            request = _request_of(task)
+            app.backend.mark_as_failure(task.id, error, request=request, call_errbacks=False)
+            if call_errbacks:
+                _call_errbacks(app, ledger, request, error)
+
+
+def _tasks_of(app: Any, link: Any) -> Iterator[Signature]:
+    """The single tasks that a link is made of."""
+    signature = maybe_signature(link, app=app)
+    if isinstance(signature, chord):
+        parts = [*signature.tasks, signature.body]
+    elif signature.subtask_type in ("group", "chain"):
+        parts = signature.tasks
+    else:
+        yield signature
+        return
+    for part in parts:
+        yield from _tasks_of(app, part)
+
+
+def _request_of(task: Signature) -> Any:
+    """The request that a task of a canvas would have had."""
+    options = task.options
+    return Context({
+        "id": task.id, "task": task.task, "group": options.get("group_id"), "group_index": options.get("group_index"),
+        "chord": options.get("chord"), "errbacks": _listed(options.get("link_error")), "delivery_info": {},
+    })  # fmt: skip
+
+
+def _listed(links: Any) -> list[Any]:
+    return [links] if isinstance(links, dict) else list(links or ())
+
+
+def _is_claimed(app: Any, request: Any) -> bool:
+    """Whether somebody holds Celery's claim to send a chord that this run, or what is chained to it, takes part in."""
+    if not isinstance(app.backend, RedisBackend):
+        return False
+    chained = [_request_of(task) for link in request.chain or () for task in _tasks_of(app, link)]
+    groups = {part.group for part in (request, *chained) if part.chord and part.group}
+    claims = [app.backend.client.get(app.backend.get_key_for_group(group, ".c")) for group in groups]
+    return any(claim not in (None, b"done", "done") for claim in claims)

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery.utils.log import get_logger
+
+from worker import links
 from worker.reliability.attempt import Attempt
+
+log = get_logger(__name__)
 
 
 class LedgerResults:
@@ -37,9 +42,24 @@ class LedgerResults:
         self._confirm(request)
 
     def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kw: Any) -> None:
-        """The errbacks are sent: confirm them."""
+        """The errbacks are sent: confirm them. What Celery could not send after a success is sent link by link."""
+        request = kw.get("request")
+        attempt = attempt_of(request)
+        if attempt is not None and attempt.settled and has_links(request) and self._went_on(attempt):
+            return
         super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
-        self._confirm(kw.get("request"))
+        self._confirm(request)
+
+    def _went_on(self, attempt: Attempt) -> bool:
+        """Send the links of a run that succeeded. An error here would make Celery's main process fail the run."""
+        try:
+            run = attempt.ledger.find(attempt.run_id)
+            if run is None or run.state != "succeeded":
+                return False
+            links.send(self.app, attempt.ledger, attempt.run_id)
+        except links.PASSING as error:
+            log.warning("what follows %s is left to upkeep: %s", attempt.run_id, error)
+        return True
 
     def _confirm(self, request: Any) -> None:
         attempt = attempt_of(request)

@@ -16,7 +16,7 @@ from celery.utils.log import get_logger
 
 from worker import links, publisher
 from worker.courier import Courier
-from worker.errors import AnpError
+from worker.errors import AnpError, LedgerUnavailable
 from worker.node import separate
 from worker.reliability.records import Ring
 from worker.reliability.store import FULL_AT
@@ -93,13 +93,21 @@ class Upkeep:
         for step in steps:
             publisher.ring(self.app, step())
         for run_id in self.ledger.links_due():
-            links.send(self.app, self.ledger, run_id)
+            self._send_links(run_id)
         self.ledger.look_for_late()
         if self._round % PRUNE_EVERY == 0:
             self.ledger.prune()
         if self._round % MEMORY_EVERY == 0:
             self._watch_memory()
         self._round += 1
+
+    def _send_links(self, run_id: str) -> None:
+        try:
+            links.send(self.app, self.ledger, run_id)
+        except LedgerUnavailable:
+            raise
+        except Exception:
+            log.exception("the next links of %s are not all sent and are tried again", run_id)
 
     def _watch_memory(self) -> None:
         memory = self.ledger.store.read("info", "memory")

@@ -1,0 +1,226 @@
+"""The next links of runs whose worker died first, of runs that never began, and links that cannot be sent.
+
+All wait for upkeep's grace, so all are started at once and each test looks at its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from celery import chain, chord, group
+from celery.exceptions import ChordError
+from celery.result import AsyncResult
+from redis import Redis
+
+from tests.support.eventually import eventually
+from tests.support.journal import Journal
+from tests.support.probe import probe, skipping
+from tests.support.severed import heard, mark, step, strict, total
+from tests.support.stack import Stack
+from worker.errors import BadInput, RunEnded
+
+#: Seconds for a claim of Celery's to run out (6), and for upkeep to look twice (5 each).
+LONG = 25
+
+
+@dataclass
+class Started:
+    """What the tests look at: results by name."""
+
+    stack: Stack
+    results: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.results[name]
+
+    def heard(self, name: str) -> list[dict[str, Any]]:
+        """What an errback wrote."""
+        return self.stack.lines("heard", name=name)
+
+    def left(self) -> set[str]:
+        """The runs whose links are not confirmed."""
+        store = self.stack.ledger.store
+        return set(store.client.zrange(store.key("links"), 0, -1))
+
+
+@pytest.fixture(scope="module")
+def started(redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    client = Redis.from_url(os.environ["ANP_REDIS_URL"])
+    client.flushall()
+    client.close()
+    folder = tmp_path_factory.mktemp("links")
+    tasks = "tests.support.probe,tests.support.severed"
+    with Stack(folder, os.environ["ANP_REDIS_URL"], {"tasks": tasks}) as stack:
+        yield Started(stack, begin(stack))
+
+
+def begin(stack: Stack) -> dict[str, Any]:
+    path = str(stack.journal)
+
+    def dies(name: str, where: str = "settled", **more: Any) -> dict[str, Any]:
+        return {"dies": mark(stack.folder, name, where), **more}
+
+    def tells(name: str) -> Any:
+        return heard.s(name=name, path=path)
+
+    def waits(task_id: str) -> Any:
+        return step.s(1).set(countdown=60, task_id=task_id)
+
+    holder = probe.delay(path, [["gate", "held"]], lock="held")
+    linked, bad, good, sent_bad, sent_good = step.s(), strict.s(), step.s(), strict.s(), step.s()
+    bad_errback = total.s()
+    results = {
+        "broken": chain(waits("0-broken"), step.s())(),
+        "chain": chain(step.s(1, **dies("chain")), step.s(), step.s())(),
+        "link": step.apply_async((1,), dies("link"), link=linked),
+        "errback": step.apply_async((1,), dies("errback", fails=True), link_error=[bad_errback, tells("errback")]),
+        "chord": chord([step.s(1), step.s(2, **dies("chord"))], total.s())(),
+        "failed chord": chord([step.s(1), step.s(2, **dies("failed chord", fails=True))], total.s())(),
+        "claimed chord": chord([step.s(n, **dies(f"c{n}", "claimed")) for n in range(2)], total.s())(),
+        "failed claimed chord": chord(
+            [step.s(n, **dies(f"f{n}", "claimed", fails=n == 1)) for n in range(2)],
+            total.s().on_error(tells("failed claimed chord")),
+        )(),
+        "group": chain(step.s(1, **dies("group")), group(step.s(), step.s()))(),
+        "bad": chain(step.s(1, **dies("bad")), strict.s().on_error(tells("bad")), step.s())(),
+        "bad beside good": step.apply_async((1,), dies("beside"), link=[bad, good]),
+        "bad in a group": chain(
+            step.s(1, **dies("in a group")), group(step.s(path=path, gate="good"), strict.s(), step.s())
+        )(),
+        "bad, sent by the child": chain(step.s(1), strict.s(), step.s())(),
+        "bad beside good, sent by the child": step.apply_async((1,), link=[sent_bad, sent_good]),
+        "cancelled": chain(waits("cancelled"), step.s(), group(step.s(), step.s()))(),
+        "cancelled in a chord": chord([chain(waits("in-a-chord"), step.s()), step.s(1)], total.s())(),
+        "skipped": chain(skipping.si("held"), step.si(1), step.s())(),
+    }
+    named = {
+        "linked": linked,
+        "bad link": bad,
+        "good link": good,
+        "sent bad": sent_bad,
+        "sent good": sent_good,
+        "bad errback": bad_errback,
+    }
+    results |= {name: AsyncResult(signature.id) for name, signature in named.items()}
+    for run_id in ("0-broken", "cancelled", "in-a-chord"):
+        stack.ledger.operate(run_id, "cancel", "test")
+    stack.ledger.store.client.hset(stack.ledger.store.key("run:0-broken"), "message", "{")
+    stack.worker(concurrency=3)
+    Journal(path).open("held")
+    stack.ends(holder.id)
+    return results
+
+
+def said(stack: Stack) -> str:
+    """What the worker has logged."""
+    return stack.processes[0].said()
+
+
+def alone(result: Any) -> Any:
+    """A result that does not look at its parents: theirs is raised first."""
+    return AsyncResult(result.id)
+
+
+def head(result: Any) -> Any:
+    """The first result of a chain."""
+    return head(result.parent) if result.parent else result
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("chain", 4), ("linked", 3), ("chord", 5), ("claimed chord", 3), ("group", [3, 3])],
+)
+def test_what_follows_a_run_whose_child_died_is_sent_by_upkeep(started: Started, name: str, expected: Any) -> None:
+    assert started[name].get(timeout=LONG) == expected
+
+
+def test_an_errback_of_a_run_whose_child_died_is_called(started: Started) -> None:
+    line = eventually(lambda: started.heard("errback"), LONG)
+    assert [one["failed"] for one in line] == [started["errback"].id]
+    with pytest.raises(BadInput, match="numbers"):
+        started["bad errback"].get(timeout=LONG)
+
+
+@pytest.mark.parametrize("name", ["failed chord", "failed claimed chord"])
+def test_a_chord_fails_when_the_child_of_its_failed_part_died(started: Started, name: str) -> None:
+    with pytest.raises(ChordError, match=r"as asked|ended as failed"):
+        alone(started[name]).get(timeout=LONG)
+
+
+def test_the_errback_of_a_failed_chord_is_called_once(started: Started) -> None:
+    eventually(lambda: started.heard("failed claimed chord"), LONG)
+    eventually(lambda: started.left() == {"0-broken"}, LONG, "every run to have its links confirmed")
+    assert len(started.heard("failed claimed chord")) == 1
+
+
+@pytest.mark.parametrize("name", ["bad", "bad, sent by the child"])
+def test_a_successor_with_a_bad_input_fails_and_what_follows_it(started: Started, name: str) -> None:
+    for failed in (started[name], started[name].parent):
+        with pytest.raises(BadInput, match="name"):
+            alone(failed).get(timeout=LONG)
+    assert head(started[name]).state == "SUCCESS"
+    assert started.stack.ledger.find(started[name].parent.id) is None
+
+
+def test_the_errback_of_a_successor_with_a_bad_input_is_called_once(started: Started) -> None:
+    eventually(lambda: started.heard("bad"), LONG)
+    eventually(lambda: started.left() == {"0-broken"}, LONG, "every run to have its links confirmed")
+    assert [line["failed"] for line in started.heard("bad")] == [started["bad"].parent.id]
+
+
+@pytest.mark.parametrize(("bad", "good"), [("bad link", "good link"), ("sent bad", "sent good")])
+def test_a_bad_link_holds_up_no_good_one(started: Started, bad: str, good: str) -> None:
+    assert started[good].get(timeout=LONG) == 3
+    with pytest.raises(BadInput, match="name"):
+        started[bad].get(timeout=LONG)
+
+
+def test_a_group_with_a_bad_task_leaves_nobody_waiting(started: Started) -> None:
+    good, bad, last = started["bad in a group"].results
+    for failed in (bad, last):
+        with pytest.raises(BadInput, match="name"):
+            failed.get(timeout=LONG)
+    assert good.state == "PENDING"
+    Journal(started.stack.journal).open("good")
+    assert good.get(timeout=LONG) == 3
+
+
+def test_the_rest_of_a_chain_fails_with_its_cancelled_head(started: Started) -> None:
+    for result in (*started["cancelled"].results, started["cancelled"].parent):
+        with pytest.raises(RunEnded, match="ended as cancelled"):
+            alone(result).get(timeout=LONG)
+    with pytest.raises(ChordError, match="ended as cancelled"):
+        alone(started["cancelled in a chord"]).get(timeout=LONG)
+
+
+def test_the_rest_of_a_chain_fails_with_its_skipped_head(started: Started) -> None:
+    for result in (started["skipped"], started["skipped"].parent):
+        with pytest.raises(RunEnded, match="ended as skipped"):
+            alone(result).get(timeout=LONG)
+
+
+def test_links_that_cannot_be_sent_hold_up_no_others(started: Started) -> None:
+    eventually(lambda: started.left() == {"0-broken"}, LONG, "every other run to have its links confirmed")
+    assert "the next links of 0-broken are not all sent" in said(started.stack)
+    assert not list(started.stack.folder.glob("*.settled")), "each child that should die has died"
+    assert len(list(started.stack.folder.glob("*.claimed"))) == 2, "and one of each chord"
+
+
+def test_what_a_full_ledger_refused_is_sent_later(started: Started) -> None:
+    eventually(lambda: started.left() == {"0-broken"}, LONG, "the links of the other tests to be sent")
+    stack, following = started.stack, chain(step.s(1, path=str(started.stack.journal), gate="full"), step.s())()
+
+    def refused() -> bool:
+        stack.ledger.set_full(True)  # again and again: upkeep sees that there is room
+        return f"the next links of {following.parent.id} are not all sent" in said(stack)
+
+    stack.reaches(following.parent.id, "running")
+    stack.ledger.set_full(True)
+    Journal(stack.journal).open("full")
+    eventually(refused, LONG, "the child and then upkeep to be refused")
+    stack.ledger.set_full(False)
+    assert following.get(timeout=LONG) == 3
