@@ -61,9 +61,15 @@ class Process:
                 process.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9 of the whole tree, and wait until it is gone."""
+        """kill -9 of the whole tree, and wait until it is gone.
+
+        A child that was forked later holds the main process' broker connection open: Redis would hand the next message
+        to nobody.
+        """
+        tree = self.tree()
         self.signal(signal.SIGKILL)
         self.process.wait(timeout=10)
+        eventually(lambda: all(_is_gone(process) for process in tree), 10, f"the children of {self.name} to be gone")
 
     def pause(self) -> None:
         """SIGSTOP for the whole tree, and wait until it stands still."""
@@ -83,6 +89,12 @@ class Process:
     def said(self) -> str:
         """What it has logged."""
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 @dataclass
