@@ -17,7 +17,7 @@ up: $(READY)     ## the main job: embedded Redis, demo site, beat, worker, Flowe
 	@$(BIN)/anp up $(ARGS)
 
 test: $(READY)   ## the tests (ARGS="-k name")
-	@$(BIN)/python -m pytest -n 3 $(ARGS)
+	@$(BIN)/python -m pytest -n 5 $(ARGS)
 
 site-test: $(READY) ## the tests on a real WordPress (skips without one; SITE=required fails)
 	@$(BIN)/python -m pytest --wordpress=$(SITE) tests/wordpress $(ARGS)

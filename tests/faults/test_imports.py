@@ -25,9 +25,7 @@ def site(redis: Redis, tmp_path: Path, database_url: str) -> Iterator[ImportSite
         yield site
 
 
-@pytest.mark.parametrize(
-    "database_url", [pytest.param("sqlite", marks=pytest.mark.smoke), pytest.param("mariadb")], indirect=True
-)
+@pytest.mark.parametrize("database_url", ["sqlite", "mariadb"], indirect=True)
 def test_killed_three_times_imported_again_and_rolled_back(site: ImportSite) -> None:
     before = feed.content(site.engine)
     location = site.source("feed.ndjson", feed.rows(ROWS))
