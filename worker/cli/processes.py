@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -28,6 +29,8 @@ def worker(context: typer.Context) -> None:
 
     Example: `anp worker --concurrency=4 --queues=default,mail`
     """
+    with suppress(OSError):  # there is no state folder, or not ours: `content.import` says so when it is asked
+        (settings().imports or settings().state / "imports").mkdir(mode=0o750, exist_ok=True)
     chosen = any(word.startswith(("-Q", "--queues")) for word in context.args)
     _celery("worker", *WORKER_ARGUMENTS, *(() if chosen else (QUEUES,)), *context.args)
 
