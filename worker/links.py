@@ -1,11 +1,11 @@
 """The next links of a canvas, when the worker died between settling a run and sending them.
 
-Limit: an errback that Celery would call in the worker's child is called here, in the caller's thread, and again where
-the caller dies too.
-
 Celery sends links itself after the body. Their ids are frozen, so sending them twice plans each once. A run that ends
 without a body (skipped, reaped, cancelled) has its links sent from here too, and so has one of whose links Celery
 could not send one: here each is sent by itself, and one that cannot be sent fails alone.
+
+Limit: an errback that Celery would call in the worker's child is called here, in the caller's thread, and again where
+the caller dies too.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ log = get_logger(__name__)
 LINKS = ("callbacks", "errbacks", "chain", "chord")
 #: Options of a publish that only kombu can follow.
 DELIVERY = ("exchange", "routing_key", "exchange_type", "compression", "expiration")
+#: Options of the transport that change where an event goes.
+FANOUT = {"fanout_prefix", "fanout_patterns", "sentinel_fanout_compat"}
 #: Headers that tie a message to its canvas.
 FAMILY = ("group", "group_index", "root_id", "parent_id")
 
@@ -90,7 +92,7 @@ class LedgerAMQP(AMQP):
             message.headers.update(headers)
             queue = self.queue_name(options.get("queue"))
             if self.sends_itself(queue, options):
-                told = self._told(producer, queue, message, options)
+                told = self._told(drafted, queue, message, options)
                 if told:
                     message = message._replace(sent_event=None)
                 return send(Doorbell(producer, partial(plan, drafted, queue, told=told)), name, message, **options)
@@ -119,12 +121,14 @@ class LedgerAMQP(AMQP):
         plain = self._plain_lists[queue] and options.get("serializer", "json") == "json"
         return plain and not any(options.get(name) for name in DELIVERY)
 
-    def _told(self, producer: Any, queue: str, message: task_message, options: Mapping[str, Any]) -> Told | None:
+    def _told(self, drafted: Draft, queue: str, message: task_message, options: Mapping[str, Any]) -> Told | None:
         """The event that a message is sent, as Celery makes it; None where there is none, or kombu shall publish it."""
-        if not message.sent_event or options.get("event_dispatcher") or self.app.conf.event_serializer != "json":
+        conf = self.app.conf
+        kombus = (conf.broker_transport_options or {}).keys() & FANOUT or conf.event_serializer != "json"
+        if not message.sent_event or options.get("event_dispatcher") or kombus:
             return None
         fields = {**message.sent_event, "queue": queue, "exchange": "", "routing_key": queue}
-        return doorbell.told(self._teller, "task-sent", fields, producer)
+        return doorbell.told(self._teller, "task-sent", fields, drafted.task.ledger.store.database)
 
     @cached_property
     def _teller(self) -> Any:

@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from celery import Celery
 from celery.signals import before_task_publish
 from redis import Redis
 
 from tests.support.probe import add
-from worker.app import app
+from worker import port
+from worker.app import app, guard
 from worker.doorbell import STAMP
+from worker.errors import LedgerUnavailable
 
 #: What differs from one message to the next, and how kombu packs the body.
 OWN = ("delivery_tag", "body_encoding")
@@ -136,3 +139,14 @@ def test_a_replayed_plan_sends_nothing_more(redis: Redis) -> None:
 def test_a_compressed_message_is_left_to_kombu(redis: Redis) -> None:
     add.apply_async((1, 2), compression="zlib")
     assert taken(redis)[1].payload[0] == []
+
+
+def test_an_enqueue_without_redis_says_that_nothing_was_planned() -> None:
+    lonely = guard(Celery("lonely", broker=f"redis://127.0.0.1:{port.free()}/0", set_as_current=False))
+    lonely.conf.task_send_sent_event = True
+
+    @lonely.task
+    def nothing() -> None: ...
+
+    with pytest.raises(LedgerUnavailable, match="Redis does not answer"):
+        nothing.delay()

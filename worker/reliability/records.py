@@ -16,9 +16,9 @@ DAY = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event that is told to whoever listens when a row is planned: the Redis channels, and its text."""
+    """An event that is told to whoever listens when a row is planned: the Redis channel, and its text."""
 
-    channels: tuple[str, ...]
+    channel: str
     text: str
 
 
@@ -178,7 +178,7 @@ def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
     if run.wire:
         spec["wire"] = run.wire
     if run.told:
-        spec |= {"channels": run.told.channels, "told": run.told.text}
+        spec |= {"channel": run.told.channel, "told": run.told.text}
     return spec
 
 

@@ -122,6 +122,11 @@ class Store:
         self._clock = clock
         self._scripts: dict[str, Any] = {}
 
+    @property
+    def database(self) -> int:
+        """The number of the Redis database."""
+        return int(self.client.get_connection_kwargs().get("db") or 0)
+
     def key(self, name: str) -> str:
         """The full name of one of the ledger's keys."""
         return self.prefix + name

@@ -122,7 +122,7 @@ local function write_down(id)
   MADE[id] = nil
   local fields = {}
   for field, value in pairs(ROWS[id]) do
-    if value ~= '' or field == 'at' then
+    if value ~= '' or field == 'at' then             -- every row says where it stands, nowhere too
       fields[#fields + 1] = field
       fields[#fields + 1] = value
     end

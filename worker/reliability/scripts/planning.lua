@@ -19,7 +19,7 @@ local function plan(spec)
   redis.call('ZADD', P .. 'runs', NOW, id)
   redis.call('ZREM', P .. 'expiring', id)            -- an earlier row of this id that prune has not seen yet
   if row.schedule then redis.call('ZADD', P .. 'schedule:' .. row.schedule, row.tick, id) end
-  for _, channel in ipairs(spec.channels or {}) do redis.call('PUBLISH', channel, spec.told) end
+  if spec.told then redis.call('PUBLISH', spec.channel, spec.told) end
   if spec.ends then
     finish(id, spec.ends, spec.reason)
   elseif due > NOW then

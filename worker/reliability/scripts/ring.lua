@@ -1,6 +1,7 @@
 -- Ring the queued runs whose message is gone: it is older than a grace, and its own queue-and-priority list is empty or
 -- begins with a younger message. ARGV: most rows, then for each known list: nothing (its key stands on the row).
--- Answers what to ring; the pause grows with each ring of a run.
+-- Answers what to ring; the pause grows with each ring of a run. Limit: behind a backlog of N rows, a lost message is
+-- found once the rows before it were looked at, N / most rounds.
 local oldest = {}
 local function stamp_of(list)
   if oldest[list] == nil then
