@@ -132,13 +132,13 @@ def _milliseconds(time: datetime | str, what: str) -> int:
 
 def shown(task: ReliableTask, checked: Checked) -> dict[str, str]:
     """How the input looks in Celery's logs and in Flower: without its secrets."""
-    secrets = secrets_of(task)
+    secrets = secret_fields(task)
     if not secrets:
         return {}
     hidden = {name: "(secret)" if name in secrets else value for name, value in checked.kwargs.items()}
     return {"argsrepr": repr(checked.args), "kwargsrepr": repr(hidden)}
 
 
-def secrets_of(task: Any) -> tuple[str, ...]:
+def secret_fields(task: Any) -> tuple[str, ...]:
     """The fields of a task's input that are typed as secrets; none where it is not guarded."""
     return task.contract.secrets if hasattr(task, "contract") else ()

@@ -20,7 +20,7 @@ from kombu.utils import json
 from worker import doorbell
 from worker.contract import Checked
 from worker.doorbell import Doorbell, pack
-from worker.enqueue import DRAFT, Draft, secrets_of, shown
+from worker.enqueue import DRAFT, Draft, secret_fields, shown
 from worker.reliability import sentinel
 from worker.reliability.records import NewRun, Ring, Told
 from worker.settings import settings
@@ -225,6 +225,6 @@ def message_for(
         ignore_result=merged.get("ignore_result", False),
         **shown(task, checked),
     )
-    if secrets := secrets_of(task):
+    if secrets := secret_fields(task):
         message.headers["anp_secret"] = list(secrets)
     return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")

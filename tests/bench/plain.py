@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 from tests.bench import sent
-from worker.app import CONSUMING, configuration
+from worker.configuration import CONSUMING, configuration
 from worker.settings import settings
 
 OURS_ALONE = {*CONSUMING, "beat_scheduler", "imports"}

@@ -10,13 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
-from redis import Redis
 
 from tests.faults import endings
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add, picky, probe
-from tests.support.stack import Stack
+from tests.support.stack import Stack, on_empty_redis
 from worker import publisher
 from worker.app import app
 from worker.embedded.server import RedisServer
@@ -27,10 +26,7 @@ TASKS = "tests.support.probe,tests.faults.endings"
 
 @pytest.fixture(scope="module")
 def shared(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    url = os.environ["ANP_REDIS_URL"]
-    with Redis.from_url(url) as client:
-        client.flushall()
-    with Stack(tmp_path_factory.mktemp("endings"), url, {"tasks": TASKS}) as stack:
+    with on_empty_redis(tmp_path_factory.mktemp("endings"), {"tasks": TASKS}) as stack:
         stack.worker()
         yield stack
 

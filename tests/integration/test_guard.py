@@ -13,7 +13,8 @@ from redis import Redis
 
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker.app import SOCKETS, app, check_tasks, guard
+from worker.app import app, check_tasks, guard
+from worker.configuration import SOCKETS
 from worker.errors import BadDeclaration, BadInput
 
 GUARDED = """

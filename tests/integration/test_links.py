@@ -5,7 +5,6 @@ All wait for upkeep's grace, so all are started at once and each test looks at i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +13,12 @@ import pytest
 from celery import chain, chord, group
 from celery.exceptions import ChordError
 from celery.result import AsyncResult
-from redis import Redis
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import probe, skipping
 from tests.support.severed import heard, mark, step, strict, total
-from tests.support.stack import Stack
+from tests.support.stack import Stack, on_empty_redis
 from worker.errors import BadInput, RunEnded
 
 #: Seconds for a claim of Celery's to run out (6), and for upkeep to look twice (5 each).
@@ -49,12 +47,8 @@ class Started:
 
 @pytest.fixture(scope="module")
 def started(redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    client = Redis.from_url(os.environ["ANP_REDIS_URL"])
-    client.flushall()
-    client.close()
-    folder = tmp_path_factory.mktemp("links")
     tasks = "tests.support.probe,tests.support.severed"
-    with Stack(folder, os.environ["ANP_REDIS_URL"], {"tasks": tasks}) as stack:
+    with on_empty_redis(tmp_path_factory.mktemp("links"), {"tasks": tasks}) as stack:
         yield Started(stack, begin(stack))
 
 

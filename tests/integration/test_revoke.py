@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from celery.result import AsyncResult
-from redis import Redis
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add, plain, probe, swallows
-from tests.support.stack import Stack
+from tests.support.stack import Stack, on_empty_redis
 from worker import publisher
 from worker.app import app
 from worker.embedded.server import RedisServer
@@ -25,10 +23,7 @@ REVOKED = "cancel by Celery: revoked"
 @pytest.fixture(scope="module")
 def stack(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two workers with one child each; each hears of every revocation."""
-    url = os.environ["ANP_REDIS_URL"]
-    with Redis.from_url(url) as client:
-        client.flushall()
-    with Stack(tmp_path_factory.mktemp("revoke"), url) as stack:
+    with on_empty_redis(tmp_path_factory.mktemp("revoke")) as stack:
         stack.worker(concurrency=1)
         stack.worker(concurrency=1)
         yield stack

@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psutil
+from redis import Redis
 
 from tests.support.eventually import eventually
 from worker import leash
@@ -230,3 +231,18 @@ class Stack:
         lines = [json.loads(line) for line in self.journal.read_text().splitlines()]
         wanted = {**fields, **({"event": event} if event else {})}
         return [line for line in lines if all(line.get(key) == value for key, value in wanted.items())]
+
+
+@contextmanager
+def on_empty_redis(folder: Path, settings: dict[str, str] | None = None) -> Iterator[Stack]:
+    """A stack for several tests, on this test run's Redis, which is emptied before.
+
+    Args:
+        folder: for logs and the journal.
+        settings: further settings, as `Stack` takes them.
+    """
+    url = os.environ["ANP_REDIS_URL"]
+    with Redis.from_url(url) as client:
+        client.flushall()
+    with Stack(folder, url, settings or {}) as stack:
+        yield stack

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from schedules.occurrences import jitter, next_tick
 from schedules.schedule import Schedule
 from worker.cli.answers import (
     are_runs_failing,
@@ -74,6 +75,15 @@ def test_a_schedule_without_a_tick_in_the_time_is_not_judged() -> None:
 
 def test_a_tick_that_nobody_planned_is_told() -> None:
     assert judged() == ["warm: its tick was not planned"]
+
+
+def test_a_tick_whose_jitter_ends_after_the_time_is_not_judged() -> None:
+    late = WARM.model_copy(update={"jitter": 29})
+    due = next_tick(late, BEGAN)
+    assert due is not None
+    starts = due - BEGAN + jitter(late, due)
+    assert judged(schedule=late, seconds=int(starts)) == []
+    assert judged(schedule=late, seconds=int(starts) + 1) == ["warm: its tick was not planned"]
 
 
 def node(kind: str) -> Node:

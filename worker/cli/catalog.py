@@ -83,6 +83,6 @@ def described(one: Schedule) -> dict[str, Any]:
 def secrets_in(one: Schedule) -> tuple[str, ...]:
     """The fields of a schedule's input that are typed as secrets."""
     from worker.app import app
-    from worker.enqueue import secrets_of
+    from worker.enqueue import secret_fields
 
-    return secrets_of(app.tasks.get(one.task))
+    return secret_fields(app.tasks.get(one.task))

@@ -36,7 +36,8 @@ def unmet(schedules: Mapping[str, Schedule], runs: Iterable[Run], began: int, en
 def _unmet(schedule: Schedule, runs: Sequence[Run], began: int, ended: int) -> str:
     if not runs:
         due = occurrences.next_tick(schedule, began) if schedule.enabled else None
-        return f"{schedule.name}: its tick was not planned" if due is not None and due < ended else ""
+        later = due is None or due + occurrences.jitter(schedule, due) >= ended
+        return "" if later else f"{schedule.name}: its tick was not planned"
     if wrong := next((found for run in runs if (found := _wrong(run))), ""):
         return f"{schedule.name}: {wrong}"
     if not any(run.state == "succeeded" and run.as_expected for run in runs):

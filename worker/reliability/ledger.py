@@ -56,10 +56,15 @@ class Ledger(Reader):
     keeping: Keeping = field(default_factory=Keeping)
 
     @classmethod
-    def connect(cls, settings: Settings) -> Ledger:
-        """The ledger that the settings name; connects on first use."""
+    def connect(cls, settings: Settings, url: str = "") -> Ledger:
+        """The ledger that the settings name; connects on first use.
+
+        Args:
+            settings: where it is, and how long rows are kept.
+            url: another Redis than theirs.
+        """
         keeping = Keeping(int(settings.keep_days * DAY), int(settings.keep_failed_days * DAY), settings.keep_rows)
-        store = Store(connect(settings.redis_url), settings.prefix)
+        store = Store(connect(url or settings.redis_url), settings.prefix)
         return cls(store, int(settings.lease * 1000), keeping)
 
     # -- planning ---------------------------------------------------------------------------------
