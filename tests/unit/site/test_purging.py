@@ -94,6 +94,6 @@ def test_a_cache_that_is_away_is_asked_a_few_times_and_told() -> None:
 def test_refresh_sends_the_header_and_lets_pages_be_gone(url: str) -> None:
     headers = purging.header(Settings(page_cache_header="X-Refresh: yes"))
     assert Refresh(url, headers).purge(["/", "/404/"]) == 1
-    assert Server.asked[0] == ("GET", "/", "yes")
+    assert sorted(Server.asked) == [("GET", "/", "yes"), ("GET", "/404/", "yes")]  # side by side, in any order
     with pytest.raises(NotPurged):
         Refresh(url, headers).purge(["/500/"])
