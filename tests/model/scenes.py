@@ -34,7 +34,7 @@ EVERY_REQUEST = _set("cancel retry rollback resolve")
 EXPERIMENTS = [
     # answers, messages, children
     Experiment(
-        Scene("answers lost", faults=_set("lose_answer"), budget=2, never=frozenset({"quarantined"})),
+        Scene("answers lost", limit=2, faults=_set("lose_answer"), budget=2, never=frozenset({"quarantined"})),
         {"begin_token": FORBIDDEN, "settle_memory": "a node's own settle is called late"},
     ),
     Experiment(
