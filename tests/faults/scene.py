@@ -6,14 +6,17 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from celery.app.control import Control
+from celery.canvas import Signature
 from kombu import Connection
 
 from tests.support.eventually import eventually
@@ -138,12 +141,16 @@ class Scene:
 
     # -- runs -------------------------------------------------------------------------------------
 
-    def draft(self, *script: list[Any], lock: str = "", queue: str = "") -> NewRun:
+    def input(self, script: Sequence[list[Any]], lock: str) -> dict[str, Any]:
+        """What the probe is called with."""
+        return {"path": str(self.journal.path), "script": list(script), "lock": lock}
+
+    def draft(self, *script: list[Any], lock: str = "", queue: str = "", chain: Sequence[Signature] = ()) -> NewRun:
         """A run of the probe, not planned yet."""
-        kwargs = {"path": str(self.journal.path), "script": list(script), "lock": lock or "own"}
-        checked = probe.contract.check((), kwargs)
+        checked = probe.contract.check((), self.input(script, lock or "own"))
         new = enqueue.draft(probe, checked, {}).new
         message, name, priority = publisher.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
+        message.body[2]["chain"] = list(chain)
         return publisher.complete(new, message, name, priority)
 
     def send(self, *script: list[Any], lock: str = "", queue: str = "", ring: bool = True) -> str:
@@ -152,7 +159,22 @@ class Scene:
         Returns:
             Its id; the verdict watches it.
         """
-        new = self.draft(*script, lock=lock, queue=queue)
+        return self._plan(self.draft(*script, lock=lock, queue=queue), ring=ring)
+
+    def send_chain(self, *scripts: Sequence[list[Any]]) -> str:
+        """Plan the first of some runs that are chained, and ring; each has a lock of its own.
+
+        Returns:
+            The id of the first; the verdict watches all.
+        """
+        first, *rest = scripts
+        ids = [str(uuid4()) for _ in rest]
+        links = [probe.si(**self.input(script, f"own {n}")).set(task_id=n) for n, script in zip(ids, rest, strict=True)]
+        run_id = self._plan(self.draft(*first, chain=links[::-1]))  # Celery takes the last one first
+        self.watched += ids
+        return run_id
+
+    def _plan(self, new: NewRun, *, ring: bool = True) -> str:
         _, rung = self.ledger.plan([new])
         if ring:
             self.ring(rung)
@@ -165,7 +187,9 @@ class Scene:
             publisher.ring(app, rung, producer)
 
     def ring_again(self, run_id: str) -> None:
-        """Double a run's message."""
+        """Double a run's message, if it has one."""
+        if self.ledger.find(run_id) is None:
+            return
         row = self.ledger.store.read("hgetall", self.ledger.store.key(f"run:{run_id}"))
         self.ring(Ring(int(row.get("rung") or 1), ((run_id, row["message"]),)))
 
@@ -224,12 +248,12 @@ class Scene:
 
     def _first_line(self, run_id: str, timeout: float) -> float:
         def line() -> Any:
-            run = self.ledger.run(run_id)
+            run = self.ledger.find(run_id)
             later = [
                 line for line in self.journal.lines(run=run_id)
                 if line["at"] > self.struck and line["event"] != "at" and line["accepted"]
             ]  # fmt: skip
-            return later[:1] or ([{"at": self.struck}] if run.final else [])
+            return later[:1] or ([{"at": self.struck}] if run and run.final else [])
 
         return float(eventually(line, timeout, f"{run_id} to go on")[0]["at"]) - self.struck
 

@@ -79,6 +79,13 @@ def settled_not_acknowledged(scene: Scene) -> None:
     assert scene.ledger.run(run_id).state == "succeeded"
 
 
+def settled_link_not_sent(scene: Scene) -> None:
+    """The ledger has the result; what is chained to the run is neither planned nor sent."""
+    run_id = scene.send_chain([["effect", "e"]], [["gate sending", "sending"], ["effect", "next"]])
+    scene.reaches_gate("sending", run_id)
+    assert scene.ledger.run(run_id).state == "succeeded"
+
+
 def waiting_for_retry(scene: Scene) -> None:
     """The first attempt asked for another one."""
     run_id = scene.send(["retry", COUNTDOWN], ["effect", "e"])
@@ -110,6 +117,10 @@ def _promoted(scene: Scene) -> None:
     eventually(lambda: scene.ledger.run(scene.watched[-1]).state == "queued", 10, "its countdown to end")
 
 
+def _open(scene: Scene) -> None:
+    scene.open_gates()
+
+
 def _lose_the_hook(scene: Scene) -> None:
     scene.kill_child()
     scene.open_gates()
@@ -123,7 +134,8 @@ STEPS = (
     Step("running before it records", running_before_it_records),
     Step("after the effect", after_effect),
     Step("settled not acknowledged", settled_not_acknowledged),
+    Step("settled, its link not sent", settled_link_not_sent, next_ring=_open, doorbell=True),
     Step("waiting for retry", waiting_for_retry, next_ring=_promoted, waits=COUNTDOWN),
-    Step("blocked", blocked, next_ring=lambda scene: scene.open_gates()),
+    Step("blocked", blocked, next_ring=_open),
     Step("rolling back", rolling_back, next_ring=_lose_the_hook, ends="rolled_back"),
 )

@@ -33,6 +33,7 @@ SMOKE = {
     "running before it records": "Redis restarted",
     "after the effect": "kill -9 child",
     "settled not acknowledged": "kill -9 worker",
+    "settled, its link not sent": "kill -9 worker",
     "waiting for retry": "Redis restarted",
     "blocked": "Redis frozen",
     "rolling back": "kill -9 worker",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from celery import Task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
-from celery.signals import task_postrun, task_prerun
+from celery.signals import before_task_publish, task_postrun, task_prerun
 from pydantic import AfterValidator, SecretStr
 
 from tests.support.journal import Journal
@@ -106,6 +106,14 @@ def stand_after_settle(task_id: str = "", kwargs: Any = None, **_: Any) -> None:
     """`gate settled`: the run is settled, and the child has not told its main process."""
     for gate in named((kwargs or {}).get("script", []), "gate settled"):
         Journal(kwargs["path"]).wait_at(gate, run=task_id)
+
+
+@before_task_publish.connect(dispatch_uid="probe-sending")
+def stand_before_link(headers: Any = None, body: Any = None, **_: Any) -> None:
+    """`gate sending`: what this one is chained to is settled, and this one is neither planned nor sent."""
+    kwargs = body[1] or {}
+    for gate in named(kwargs.get("script", []), "gate sending"):
+        Journal(kwargs["path"]).wait_at(gate, run=headers["parent_id"])
 
 
 @app.task(name="probe.add", **OURS)
