@@ -11,6 +11,7 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from worker import links
+from worker.chords import PatientChords
 from worker.reliability.attempt import Attempt
 
 log = get_logger(__name__)
@@ -79,4 +80,4 @@ def has_links(request: Any) -> bool:
 
 def with_ledger(backend: type) -> type:
     """A result backend class that leaves the storing to settle."""
-    return type(f"Ledger{backend.__name__}", (LedgerResults, backend), {})
+    return type(f"Ledger{backend.__name__}", (LedgerResults, PatientChords, backend), {})

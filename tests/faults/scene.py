@@ -145,12 +145,13 @@ class Scene:
         """What the probe is called with."""
         return {"path": str(self.journal.path), "script": list(script), "lock": lock}
 
-    def draft(self, *script: list[Any], lock: str = "", queue: str = "", chain: Sequence[Signature] = ()) -> NewRun:
-        """A run of the probe, not planned yet."""
+    def draft(self, *script: list[Any], lock: str = "", queue: str = "", **links: Any) -> NewRun:
+        """A run of the probe, not planned yet; links as Celery puts them into a message."""
         checked = probe.contract.check((), self.input(script, lock or "own"))
         new = enqueue.draft(probe, checked, {}).new
         message, name, priority = publisher.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
-        message.body[2]["chain"] = list(chain)
+        message.headers.update(group=links.pop("group", None), group_index=0)
+        message.body[2].update(links)
         return publisher.complete(new, message, name, priority)
 
     def send(self, *script: list[Any], lock: str = "", queue: str = "", ring: bool = True) -> str:
@@ -161,24 +162,33 @@ class Scene:
         """
         return self._plan(self.draft(*script, lock=lock, queue=queue), ring=ring)
 
-    def send_chain(self, *scripts: Sequence[list[Any]]) -> str:
-        """Plan the first of some runs that are chained, and ring; each has a lock of its own.
+    def send_chain(self, first: Sequence[list[Any]], second: Sequence[list[Any]]) -> str:
+        """Plan the first of two runs that are chained, and ring.
 
         Returns:
-            The id of the first; the verdict watches all.
+            Its id; the verdict watches both.
         """
-        first, *rest = scripts
-        ids = [str(uuid4()) for _ in rest]
-        links = [probe.si(**self.input(script, f"own {n}")).set(task_id=n) for n, script in zip(ids, rest, strict=True)]
-        run_id = self._plan(self.draft(*first, chain=links[::-1]))  # Celery takes the last one first
-        self.watched += ids
-        return run_id
+        link = self._link(second)
+        return self._plan(self.draft(*first, chain=[link]), link.id)
 
-    def _plan(self, new: NewRun, *, ring: bool = True) -> str:
+    def send_chord(self, part: Sequence[list[Any]], body: Sequence[list[Any]]) -> str:
+        """Plan the only part of a chord, and ring.
+
+        Returns:
+            Its id; the verdict watches the chord's body too.
+        """
+        link, group = self._link(body), str(uuid4())
+        self.ledger.store.client.set(app.backend.get_key_for_group(group, ".s"), 1)
+        return self._plan(self.draft(*part, group=group, chord=link), link.id)
+
+    def _link(self, script: Sequence[list[Any]]) -> Signature:
+        return probe.si(**self.input(script, "next")).set(task_id=str(uuid4()))
+
+    def _plan(self, new: NewRun, *following: str, ring: bool = True) -> str:
         _, rung = self.ledger.plan([new])
         if ring:
             self.ring(rung)
-        self.watched.append(new.run_id)
+        self.watched += [new.run_id, *following]
         return new.run_id
 
     def ring(self, rung: Ring) -> None:

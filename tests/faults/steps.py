@@ -10,6 +10,8 @@ from tests.support.eventually import eventually
 
 #: Seconds that a run of `waiting for retry` waits.
 COUNTDOWN = 3.0
+#: Seconds that Celery's claim to send a chord's body outlives the child that held it.
+CLAIM = 21.0
 #: The gate of every attempt after the first, opened when the fault is over.
 SECOND = "second"
 
@@ -86,6 +88,12 @@ def settled_link_not_sent(scene: Scene) -> None:
     assert scene.ledger.run(run_id).state == "succeeded"
 
 
+def chord_claimed_body_not_sent(scene: Scene) -> None:
+    """The last part of a chord is settled and counted; its child has Celery's claim to send the body, and has not."""
+    run_id = scene.send_chord([["effect", "e"]], [["gate sending", "sending"], ["effect", "next"]])
+    scene.reaches_gate("sending", run_id)
+
+
 def waiting_for_retry(scene: Scene) -> None:
     """The first attempt asked for another one."""
     run_id = scene.send(["retry", COUNTDOWN], ["effect", "e"])
@@ -135,6 +143,13 @@ STEPS = (
     Step("after the effect", after_effect),
     Step("settled not acknowledged", settled_not_acknowledged),
     Step("settled, its link not sent", settled_link_not_sent, next_ring=_open, doorbell=True),
+    Step(
+        "chord claimed, its body not sent",
+        chord_claimed_body_not_sent,
+        next_ring=_open,
+        doorbell=True,
+        waits=CLAIM,
+    ),
     Step("waiting for retry", waiting_for_retry, next_ring=_promoted, waits=COUNTDOWN),
     Step("blocked", blocked, next_ring=_open),
     Step("rolling back", rolling_back, next_ring=_lose_the_hook, ends="rolled_back"),

@@ -34,6 +34,7 @@ SMOKE = {
     "after the effect": "kill -9 child",
     "settled not acknowledged": "kill -9 worker",
     "settled, its link not sent": "kill -9 worker",
+    "chord claimed, its body not sent": "Redis frozen",
     "waiting for retry": "Redis restarted",
     "blocked": "Redis frozen",
     "rolling back": "kill -9 worker",
