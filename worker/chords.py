@@ -22,6 +22,7 @@ from celery.utils.log import get_logger
 from redis.exceptions import RedisError
 
 from worker.links import PASSING
+from worker.task import ReliableTask
 
 log = get_logger(__name__)
 
@@ -78,6 +79,13 @@ class PatientChords:
         except PASSING as error:
             key = self.get_key_for_group(self._counting, ".s")  # type: ignore[attr-defined]
             raise ChordWaits(error, patiently(partial(self.client.get, key))) from None  # type: ignore[attr-defined]
+
+    def _chord_publish_claim_expires(self, initial_expires: int, callback: Any) -> int:
+        """Seconds of the claim while the body is sent. A guarded one is planned once, whoever sends it: the claim of a
+        child that died need not outlive every try of its publish."""
+        if isinstance(self.app.tasks.get(callback.task), ReliableTask):
+            return initial_expires
+        return int(super()._chord_publish_claim_expires(initial_expires, callback))  # type: ignore[misc]
 
     @property
     def _chord_cleanup_script(self) -> Callable[..., Any]:

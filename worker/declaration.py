@@ -12,7 +12,6 @@ from worker.errors import BadDeclaration
 from worker.reliability.attempt import Attempt
 from worker.reliability.ledger import Ledger
 from worker.reliability.retry import Retries
-from worker.results import attempt_of
 from worker.security import UNDO_LIMIT
 
 
@@ -53,7 +52,7 @@ class DeclaredTask(Task):
     @property
     def attempt(self) -> Attempt | None:
         """The attempt that is running here, or None on a direct call."""
-        return attempt_of(self.request)
+        return getattr(self.request, "attempt", None)
 
     @property
     def run_id(self) -> str | None:

@@ -11,7 +11,7 @@ from tests.support.eventually import eventually
 #: Seconds that a run of `waiting for retry` waits.
 COUNTDOWN = 3.0
 #: Seconds that Celery's claim to send a chord's body outlives the child that held it.
-CLAIM = 21.0
+CLAIM = 6.0
 #: The gate of every attempt after the first, opened when the fault is over.
 SECOND = "second"
 
