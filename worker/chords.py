@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,8 @@ log = get_logger(__name__)
 #: Seconds to wait for a Redis that is away before the count is given up, and between two tries.
 PATIENCE = 60.0
 PAUSE = 0.5
+#: The group whose part is being counted here.
+COUNTING: ContextVar[str | None] = ContextVar("counting", default=None)
 
 
 class ChordWaits(BaseException):
@@ -49,7 +52,6 @@ class PatientChords:
     """Mixed into the app's result backend."""
 
     app: Any
-    _counting: str | None = None
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, *args: Any, **kw: Any) -> Any:
         """Count a part that ended.
@@ -57,7 +59,7 @@ class PatientChords:
         Raises:
             LedgerUnavailable, LedgerFull, OperationalError, RedisError: the chord goes on when this part is told again.
         """
-        self._counting = request.group if isinstance(self, RedisBackend) else None
+        counting = COUNTING.set(request.group if isinstance(self, RedisBackend) else None)
         try:
             return super().on_chord_part_return(request, state, result, *args, **kw)  # type: ignore[misc]
         except ChordWaits as waits:
@@ -65,19 +67,19 @@ class PatientChords:
             self._keep(request.group, waits.size)
             raise waits.cause from None
         finally:
-            self._counting = None
+            COUNTING.reset(counting)
 
     def chord_error_from_stack(self, callback: Any, exc: BaseException | None = None) -> Any:
         """Fail a chord, unless what happened passes."""
-        cause = sys.exc_info()[1]
-        if self._counting is None:
+        cause, group = sys.exc_info()[1], COUNTING.get()
+        if group is None:
             return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
         try:
-            if isinstance(cause, PASSING) and not self._has_failed():
+            if isinstance(cause, PASSING) and not self._has_failed(group):
                 raise cause
             return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
         except PASSING as error:
-            key = self.get_key_for_group(self._counting, ".s")  # type: ignore[attr-defined]
+            key = self.get_key_for_group(group, ".s")  # type: ignore[attr-defined]
             raise ChordWaits(error, patiently(partial(self.client.get, key))) from None  # type: ignore[attr-defined]
 
     def _chord_publish_claim_expires(self, initial_expires: int, callback: Any) -> int:
@@ -93,10 +95,10 @@ class PatientChords:
         clean = super()._chord_cleanup_script  # type: ignore[misc]
         return lambda **call: True if isinstance(sys.exc_info()[1], ChordWaits) else clean(**call)
 
-    def _has_failed(self) -> bool:
+    def _has_failed(self, group: str) -> bool:
         """Whether a part failed: a chord of chains and groups meets the error of its part as its own."""
-        group = GroupResult.restore(self._counting, app=self.app)
-        return group is not None and group.failed()
+        results = GroupResult.restore(group, app=self.app)
+        return results is not None and results.failed()
 
     def _keep(self, group: str, size: Any) -> None:
         """Give back the count, which Celery drops last; that gives back the claim too."""

@@ -14,9 +14,10 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
-from worker import links, publisher
+from worker import publisher
 from worker.courier import Courier
-from worker.errors import AnpError, LedgerUnavailable
+from worker.errors import AnpError
+from worker.follower import Follower
 from worker.node import separate
 from worker.reliability.records import Ring
 from worker.reliability.store import FULL_AT
@@ -46,17 +47,20 @@ class Upkeep:
         self._thread = threading.Thread(target=self._loop, name="anp-upkeep", daemon=True)
         self._round = 0
         self.courier = Courier(app)
+        self.follower = Follower(app)
 
     def start(self) -> None:
         """Begin in the background."""
         self._thread.start()
         self.courier.start()
+        self.follower.start()
 
     def stop(self) -> None:
         """End after the round under way."""
         self._stopped.set()
         self._wake.set()
         self.courier.stop()
+        self.follower.stop()
         self._thread.join(timeout=10)
 
     def hand(self, rung: Ring) -> None:
@@ -93,21 +97,13 @@ class Upkeep:
         for step in steps:
             publisher.ring(self.app, step())
         for run_id in self.ledger.links_due():
-            self._send_links(run_id)
+            self.follower.hand(run_id)
         self.ledger.look_for_late()
         if self._round % PRUNE_EVERY == 0:
             self.ledger.prune()
         if self._round % MEMORY_EVERY == 0:
             self._watch_memory()
         self._round += 1
-
-    def _send_links(self, run_id: str) -> None:
-        try:
-            links.send(self.app, self.ledger, run_id)
-        except LedgerUnavailable:
-            raise
-        except Exception:
-            log.exception("the next links of %s are not all sent and are tried again", run_id)
 
     def _watch_memory(self) -> None:
         memory = self.ledger.store.read("info", "memory")

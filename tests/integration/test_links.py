@@ -17,7 +17,7 @@ from celery.result import AsyncResult
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
-from tests.support.probe import probe, skipping
+from tests.support.probe import noted, probe, skipping
 from tests.support.severed import heard, mark, step, strict, total
 from tests.support.stack import Stack, on_empty_redis
 from worker.errors import BadInput, RunEnded
@@ -250,3 +250,18 @@ def test_a_chord_whose_body_a_full_ledger_refused_goes_on_later(started: Started
     eventually(refused, LONG, "the body to be refused")
     stack.ledger.set_full(False)
     assert following.get(timeout=LONG) == {"attempt": 1}
+
+
+def test_an_errback_that_does_not_end_holds_up_nothing_else(started: Started) -> None:
+    stack, path = started.stack, str(started.stack.journal)
+    dies = {name: mark(stack.folder, name, "settled") for name in ("unending", "beside")}
+    errback = noted.s(path=path, gate="errback")
+    step.apply_async((1,), {"dies": dies["unending"], "fails": "KeyError"}, link_error=errback)
+    eventually(lambda: Journal(path).lines("at", name="errback"), LONG, "upkeep to call the errback")
+    following = chain(step.s(1, dies=dies["beside"]), step.s())()
+    later = probe.apply_async((path, [["effect", "later"]]), {"lock": "later"}, countdown=1)
+    assert later.get(timeout=LONG) == {"attempt": 1}
+    assert following.get(timeout=LONG) == 3
+    assert len(Journal(path).lines("at", name="errback")) == 1
+    Journal(path).open("errback")
+    eventually(started.confirmed, LONG, "the links of both to be confirmed")

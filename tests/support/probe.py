@@ -208,8 +208,10 @@ def picky(path: Annotated[str, AfterValidator(_found)]) -> str:
 
 
 @app.task(name="probe.noted", **OURS)
-def noted(*told: Any, path: str) -> None:
+def noted(*told: Any, path: str, gate: str = "") -> None:
     """An errback; Celery calls its body with the failed request, the error and a traceback."""
+    if gate:
+        Journal(path).wait_at(gate)
     Journal(path).write("noted")
 
 
