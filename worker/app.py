@@ -9,7 +9,7 @@ from celery import Celery, Task
 from celery.app import backends
 from kombu.utils.url import parse_url
 
-from worker import bootstep, enqueue, publisher
+from worker import bootstep, enqueue, links, publisher
 from worker.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from worker.errors import BadDeclaration, BadUsage, did_you_mean
 from worker.reliability import sentinel
@@ -69,8 +69,9 @@ class GuardedApp(Celery):
         headers = {**(options.pop("headers", None) or {}), enqueue.DRAFT: drafted}
         if task.contract.secrets:
             headers["anp_secret"] = list(task.contract.secrets)
-        for link in (*_listed(options.get("link")), *_listed(options.get("link_error"))):
-            _freeze(link)
+        enqueue.refuse_sent_chain(self.ledger, drafted.new.run_id, options)
+        for kind in options.keys() & {"link", "link_error"}:
+            options[kind] = [links.frozen(self, link) for link in links.listed(options[kind])]
         result = super().send_task(
             name, checked.args, checked.kwargs, task_id=drafted.new.run_id, headers=headers,
             **{**options, **enqueue.shown(task, checked)},
@@ -196,16 +197,6 @@ def check_tasks(of: Celery) -> None:
 def _missing(task: ReliableTask) -> list[str]:
     missing = [name for name in ("owner", "expects") if not getattr(task, name)]
     return missing if task.has_rollback or task.no_rollback else [*missing, "a rollback hook or no_rollback"]
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
-
-
-def _freeze(link: Any) -> None:
-    """A link gets its id now, so that publishing it twice is one run."""
-    if hasattr(link, "freeze") and not link.options.get("task_id"):
-        link.freeze()
 
 
 def place(url: str) -> tuple[Any, ...] | None:

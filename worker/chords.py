@@ -1,11 +1,14 @@
 """A chord that cannot go on for now: Celery would fail it, and here it is left to upkeep.
 
 Celery's Redis backend counts a chord's parts, claims the chord for whoever counted the last, and sends its body. When
-the body cannot be sent it fails the chord and drops its count, be the cause a ledger that is full or a Redis that is
-away. These pass: the count stays, the claim is given back, and the links of the last part are due again.
+the body cannot be sent it fails the chord and drops its count, be the cause a ledger that is full, a Redis that is
+away, or a soft time limit that came while it counted. These pass: the count stays, the claim is given back, and the
+links of the last part are due again. Where a chord does fail, all that waits for it hears of it, in a chord around it
+too.
 
 Limit: it knows Celery's ways of counting by the names of `celery.backends.redis`; `tests/integration/test_links.py`
-notices when they change.
+and `test_canvas.py` notice when they change. A chord whose last part is not guarded fails as Celery's do: it has no
+row that could be told again.
 """
 
 from __future__ import annotations
@@ -17,21 +20,39 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
+from billiard.exceptions import SoftTimeLimitExceeded
 from celery.backends.redis import RedisBackend
 from celery.result import GroupResult
 from celery.utils.log import get_logger
 from redis.exceptions import RedisError
 
-from worker.links import PASSING
+from worker import links
+from worker.errors import RunEnded
 from worker.task import ReliableTask
 
 log = get_logger(__name__)
 
+#: What passes: the chord goes on when its last part is told again.
+PASSING = (*links.PASSING, SoftTimeLimitExceeded)
 #: Seconds to wait for a Redis that is away before the count is given up, and between two tries.
 PATIENCE = 60.0
 PAUSE = 0.5
+#: Seconds that a size is kept aside where chords have no end of their own.
+KEPT = 30 * 86400
+#: The end of the key of a size that is kept aside, beside Celery's own.
+KEPT_ASIDE = ".anp"
 #: The group whose part is being counted here.
 COUNTING: ContextVar[str | None] = ContextVar("counting", default=None)
+
+#: KEYS: the size that was kept aside, Celery's own, and Celery's claim. ARGV: seconds that the size lives, and 1 to
+#: give back the claim too. Does nothing to a chord that is done.
+RESTORE = """
+local size, claim = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[3])
+if not size or claim == 'done' then return 0 end
+if claim and ARGV[2] == '1' then redis.call('DEL', KEYS[3]) end
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], size, 'EX', ARGV[1]) end
+return 1
+"""
 
 
 class ChordWaits(BaseException):
@@ -39,19 +60,20 @@ class ChordWaits(BaseException):
 
     Args:
         cause: why it cannot go on.
-        size: how many parts it has, as Celery keeps it; None when nothing is kept.
     """
 
-    def __init__(self, cause: BaseException, size: Any) -> None:
+    def __init__(self, cause: BaseException) -> None:
         super().__init__(str(cause))
         self.cause = cause
-        self.size = size
 
 
 class PatientChords:
     """Mixed into the app's result backend."""
 
     app: Any
+    client: Any
+    chord_expires: Any
+    get_key_for_group: Callable[[str, str], Any]
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, *args: Any, **kw: Any) -> Any:
         """Count a part that ended.
@@ -59,12 +81,13 @@ class PatientChords:
         Raises:
             LedgerUnavailable, LedgerFull, OperationalError, RedisError: the chord goes on when this part is told again.
         """
-        counting = COUNTING.set(request.group if isinstance(self, RedisBackend) else None)
+        told_again = isinstance(self, RedisBackend) and isinstance(self.app.tasks.get(request.task), ReliableTask)
+        counting = COUNTING.set(request.group if told_again else None)
         try:
             return super().on_chord_part_return(request, state, result, *args, **kw)  # type: ignore[misc]
         except ChordWaits as waits:
             log.warning("the chord of %s waits: %s", request.id, waits.cause)
-            self._keep(request.group, waits.size)
+            patiently(partial(self.restore_size, request.group, unclaim=True))
             raise waits.cause from None
         finally:
             COUNTING.reset(counting)
@@ -77,10 +100,28 @@ class PatientChords:
         try:
             if isinstance(cause, PASSING) and not self._has_failed(group):
                 raise cause
-            return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
+            failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
+            # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
+            links.fail(self.app, self.app.ledger, callback, exc or RunEnded(f"a chord failed: {cause!r}"))
+            self.client.delete(self.get_key_for_group(group, KEPT_ASIDE))
         except PASSING as error:
-            key = self.get_key_for_group(group, ".s")  # type: ignore[attr-defined]
-            raise ChordWaits(error, patiently(partial(self.client.get, key))) from None  # type: ignore[attr-defined]
+            raise self._waits(group, error) from None
+        else:
+            return failed
+
+    def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:
+        """Call or send errbacks: each has an id, so that sending it twice is one run."""
+        named = enumerate(request.errbacks or ())
+        request.errbacks = [links.frozen(self.app, errback, f"{request.id}/{number}") for number, errback in named]
+        try:
+            super()._call_task_errbacks(request, exc, traceback)  # type: ignore[misc]
+        except SystemExit as error:
+            raise RunEnded(f"An errback of {request.id} asked its process to exit: {error!r}") from error
+        except PASSING as error:
+            group = COUNTING.get()
+            if group is None:
+                raise
+            raise self._waits(group, error) from None
 
     def _chord_publish_claim_expires(self, initial_expires: int, callback: Any) -> int:
         """Seconds of the claim while the body is sent. A guarded one is planned once, whoever sends it: the claim of a
@@ -93,17 +134,30 @@ class PatientChords:
     def _chord_cleanup_script(self) -> Callable[..., Any]:
         """Celery's own, which it calls whether the body was sent or not."""
         clean = super()._chord_cleanup_script  # type: ignore[misc]
-        return lambda **call: True if isinstance(sys.exc_info()[1], ChordWaits) else clean(**call)
+        return lambda **call: True if isinstance(sys.exc_info()[1], (ChordWaits, *PASSING)) else clean(**call)
+
+    def restore_size(self, group: str, *, unclaim: bool = False) -> None:
+        """Give back the size of a chord that waits.
+
+        Args:
+            group: the chord's.
+            unclaim: give back the claim too: who held it is not sending any more.
+        """
+        keys = [self.get_key_for_group(group, end) for end in (KEPT_ASIDE, ".s", ".c")]
+        self.client.eval(RESTORE, len(keys), *keys, self.chord_expires or KEPT, int(unclaim))
+
+    def _waits(self, group: str, cause: BaseException) -> ChordWaits:
+        """Celery drops the size when it fails a chord: keep it aside, for us or whoever comes after us."""
+        size = patiently(partial(self.client.get, self.get_key_for_group(group, ".s")))
+        if size is not None:
+            aside = self.get_key_for_group(group, KEPT_ASIDE)
+            patiently(partial(self.client.set, aside, size, ex=self.chord_expires or KEPT))
+        return ChordWaits(cause)
 
     def _has_failed(self, group: str) -> bool:
         """Whether a part failed: a chord of chains and groups meets the error of its part as its own."""
         results = GroupResult.restore(group, app=self.app)
         return results is not None and results.failed()
-
-    def _keep(self, group: str, size: Any) -> None:
-        """Give back the count, which Celery drops last; that gives back the claim too."""
-        if size is not None:
-            patiently(partial(self.set_chord_size, group, int(size)))  # type: ignore[attr-defined]
 
 
 def patiently(ask: Callable[[], Any]) -> Any:

@@ -1,14 +1,15 @@
 """Sends what follows the runs whose next links nobody confirmed.
 
 In each worker and beat, in threads of its own: Celery calls some errbacks in the thread that tells them of a failure,
-and one that takes its time must hold up no upkeep.
+and one that takes its time must hold up neither upkeep nor the links of other runs.
 
-Limit: an errback that never ends keeps one of these threads, in each process that meets it.
+Limit: an errback that never ends keeps a thread, in each process that meets it; with `MOST` of them the links wait.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,8 +21,8 @@ from worker.node import separate
 
 log = get_logger(__name__)
 
-#: Threads side by side.
-THREADS = 4
+#: Threads side by side; for each that is held up for so many seconds there is another, up to the most.
+THREADS, HELD_UP, MOST = 4, 5.0, 64
 #: Seconds that what is under way may take when the process ends; another node sends it again.
 PATIENCE = 2.0
 
@@ -38,14 +39,13 @@ class Follower:
         self.ledger = separate(app)
         self._handed: SimpleQueue[str | None] = SimpleQueue()
         self._held: set[str] = set()
-        self._threads = [
-            threading.Thread(target=self._loop, name=f"anp-follower-{number}", daemon=True) for number in range(THREADS)
-        ]
+        self._since: dict[str, float] = {}
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin in the background."""
-        for thread in self._threads:
-            thread.start()
+        while len(self._threads) < THREADS:
+            self._start_one()
 
     def stop(self) -> None:
         """End after what is under way, if that does not take long."""
@@ -53,17 +53,31 @@ class Follower:
             self._handed.get()
         for _ in self._threads:
             self._handed.put(None)
+        until = time.monotonic() + PATIENCE
         for thread in self._threads:
-            thread.join(timeout=PATIENCE / THREADS)
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def hand(self, run_id: str) -> None:
         """The next links of a run are due; nothing is done about one that is in hand already."""
+        self._make_room()
         if run_id not in self._held:
             self._held.add(run_id)
             self._handed.put(run_id)
 
+    def _make_room(self) -> None:
+        late = [held for held, since in list(self._since.items()) if time.monotonic() - since > HELD_UP]
+        if len(self._threads) < min(THREADS + len(late), MOST):
+            log.warning("sending the links of %s takes its time, the others go on beside them", ", ".join(late))
+            self._start_one()
+
+    def _start_one(self) -> None:
+        name = f"anp-follower-{len(self._threads)}"
+        self._threads.append(threading.Thread(target=self._loop, name=name, daemon=True))
+        self._threads[-1].start()
+
     def _loop(self) -> None:
         while (run_id := self._handed.get()) is not None:
+            self._since[run_id] = time.monotonic()
             try:
                 links.send(self.app, self.ledger, run_id)
             except LedgerUnavailable as error:
@@ -71,4 +85,5 @@ class Follower:
             except Exception:
                 log.exception("the next links of %s are not all sent and are tried again", run_id)
             finally:
+                self._since.pop(run_id, None)
                 self._held.discard(run_id)

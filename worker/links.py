@@ -4,14 +4,16 @@ Celery sends links itself after the body. Their ids are frozen, so sending them 
 without a body (skipped, reaped, cancelled) has its links sent from here too, and so has one of whose links Celery
 could not send one: here each is sent by itself, and one that cannot be sent fails alone.
 
-Limit: an errback that Celery would call in the worker's child is called here, in the caller's thread, and again where
-the caller dies too.
+Limits: an errback that Celery would call in the worker's child is called here, in the caller's thread, and again where
+the caller dies too. A task that is not guarded may be sent twice, where something beside it cannot be sent. An errback
+that is a run is called once: an operator's retry that fails again does not call it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from celery.app.task import Context
 from celery.backends.redis import RedisBackend
@@ -46,21 +48,22 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
-    text = ledger.store.read("hget", ledger.store.key(f"run:{run_id}"), "message")
-    if run is None or text is None:
+    kept = ledger.store.read("hmget", ledger.store.key(f"run:{run_id}"), ["message", "failed_as", "failed_why"])
+    if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return
-    message = json.loads(text)
+    message = json.loads(kept[0])
     embed = message["body"][2]
     request = Context({**message["headers"], **embed, "called_directly": False, "delivery_info": {}})
-    if _is_claimed(app, request):
+    if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
         log.info("a chord of %s is being sent: looking again", run_id)
         return
     log.warning("sending the next links of %s, which is %s", run_id, run.state)
     if run.state == "succeeded":
         _go_on(app, ledger, request, run)
-    else:
-        _end(app, ledger, request, run)
+    else:  # where a hook undid it, why it had failed is what its canvas waits for
+        error = RunEnded(f"{run.run_id} ended as {kept[1] or run.state}: {kept[2] or run.reason}")
+        _end(app, ledger, request, error)
     ledger.links_done(run_id)
 
 
@@ -74,26 +77,33 @@ def _go_on(app: Any, ledger: Ledger, request: Any, run: Run) -> None:
 
 
 def _follow(app: Any, ledger: Ledger, run: Run, link: Any, **options: Any) -> None:
+    """Send a link; of a group each task by itself, so that one that cannot be sent fails alone."""
+    signature = maybe_signature(link, app=app)
+    if signature.subtask_type == "group":
+        grouped = {**signature.options, **options}
+        grouped["group_id"] = grouped.pop("task_id", None)
+        for task in signature.tasks:
+            _follow(app, ledger, run, task, **grouped)
+        return
     try:
-        maybe_signature(link, app=app).apply_async((run.result,), **options)
+        signature.apply_async((run.result,), **options)
     except PASSING:
         raise
     except Exception as error:
         log.error("what follows %s cannot be sent and fails: %s", run.run_id, error)
-        _fail(app, ledger, link, error, call_errbacks=True)
-        _fail_chain(app, ledger, options.get("chain"), error)
+        fail(app, ledger, link, error, call_errbacks=True)
+        fail_chain(app, ledger, options.get("chain"), error)
 
 
-def _end(app: Any, ledger: Ledger, request: Any, run: Run) -> None:
+def _end(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
     """The run did not succeed: what is chained to it fails with it, its chord and its errbacks hear of it."""
-    error = RunEnded(f"{run.run_id} ended as {run.state}: {run.reason}")
-    _fail_chain(app, ledger, request.chain, error)
+    fail_chain(app, ledger, request.chain, error)
     request.chain = None
-    app.backend.mark_as_failure(run.run_id, error, request=request, store_result=False, call_errbacks=False)
+    app.backend.mark_as_failure(request.id, error, request=request, store_result=False, call_errbacks=False)
     _call_errbacks(app, ledger, request, error)
 
 
-def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: Exception) -> None:
+def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
     for errback in request.errbacks or ():
         alone = Context({**vars(request), "chord": None, "errbacks": [errback]})
         try:
@@ -102,16 +112,32 @@ def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: Exception) -> 
             raise
         except Exception as bad:
             log.error("an errback of %s cannot be sent and fails: %s", request.id, bad)
-            _fail(app, ledger, errback, bad, call_errbacks=False)
+            fail(app, ledger, errback, bad)
 
 
-def _fail_chain(app: Any, ledger: Ledger, chain: Any, error: Exception) -> None:
+def fail_chain(app: Any, ledger: Ledger, chain: Any, error: BaseException) -> None:
+    """End what is chained to a run that did not succeed.
+
+    Args:
+        app: the guarded app.
+        ledger: the ledger.
+        chain: the links as Celery's request has them, the next one last.
+        error: why.
+    """
     for link in reversed(chain or ()):
-        _fail(app, ledger, link, error, call_errbacks=False)
+        fail(app, ledger, link, error)
 
 
-def _fail(app: Any, ledger: Ledger, link: Any, error: Exception, *, call_errbacks: bool) -> None:
-    """End every task of a link as a failure, unless it was planned: then it has an end of its own."""
+def fail(app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errbacks: bool = False) -> None:
+    """End every task of a link as a failure, unless it was planned: then it has an end of its own.
+
+    Args:
+        app: the guarded app.
+        ledger: the ledger.
+        link: a signature.
+        error: why.
+        call_errbacks: whether to tell their errbacks.
+    """
     for task in _tasks_of(app, link):
         if task.id and ledger.find(task.id) is None:
             request = _request_of(task)
@@ -139,19 +165,35 @@ def _request_of(task: Signature) -> Any:
     options = task.options
     return Context({
         "id": task.id, "task": task.task, "group": options.get("group_id"), "group_index": options.get("group_index"),
-        "chord": options.get("chord"), "errbacks": _listed(options.get("link_error")), "delivery_info": {},
+        "chord": options.get("chord"), "errbacks": listed(options.get("link_error")), "delivery_info": {},
     })  # fmt: skip
-
-
-def _listed(links: Any) -> list[Any]:
-    return [links] if isinstance(links, dict) else list(links or ())
 
 
 def _is_claimed(app: Any, request: Any) -> bool:
     """Whether somebody holds Celery's claim to send a chord that this run, or what is chained to it, takes part in."""
-    if not isinstance(app.backend, RedisBackend):
-        return False
     chained = [_request_of(task) for link in request.chain or () for task in _tasks_of(app, link)]
     groups = {part.group for part in (request, *chained) if part.chord and part.group}
+    for group in groups:
+        app.backend.restore_size(group)
     claims = [app.backend.client.get(app.backend.get_key_for_group(group, ".c")) for group in groups]
     return any(claim not in (None, b"done", "done") for claim in claims)
+
+
+def frozen(app: Any, link: Any, name: str = "") -> Any:
+    """A copy of a link that has an id, so that publishing it twice is one run; the caller's own stays as it is.
+
+    Args:
+        app: the guarded app.
+        link: a signature, or one as JSON.
+        name: what the id is made of, where it must be the same each time.
+    """
+    signature = maybe_signature(link, app=app)
+    if isinstance(signature, Signature) and not signature.options.get("task_id"):
+        signature = signature.clone()
+        signature.freeze(str(uuid5(NAMESPACE_OID, name)) if name else None)
+    return signature
+
+
+def listed(links: Any) -> list[Any]:
+    """Links as Celery takes them: one, some, or none."""
+    return list(links) if isinstance(links, list | tuple) else [links] if links else []

@@ -43,23 +43,31 @@ class LedgerResults:
         self._confirm(request)
 
     def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kw: Any) -> None:
-        """The errbacks are sent: confirm them. What Celery could not send after a success is sent link by link."""
-        request = kw.get("request")
-        attempt = attempt_of(request)
-        if attempt is not None and attempt.settled and has_links(request) and self._went_on(attempt):
-            return
-        super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
-        self._confirm(request)
+        """The errbacks are sent: confirm them. What Celery could not send after a success is sent link by link.
 
-    def _went_on(self, attempt: Attempt) -> bool:
-        """Send the links of a run that succeeded. An error here would make Celery's main process fail the run."""
+        An error here would make Celery's main process fail the run once more: what passes is left to upkeep.
+        """
+        request: Any = kw.get("request")
+        attempt = attempt_of(request)
+        if attempt is None or not attempt.settled or not has_links(request):
+            super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
+            return
         try:
-            run = attempt.ledger.find(attempt.run_id)
-            if run is None or run.state != "succeeded":
-                return False
-            links.send(self.app, attempt.ledger, attempt.run_id)
+            if self._went_on(attempt):
+                return
+            links.fail_chain(self.app, attempt.ledger, request.chain, exc)
+            request.chain = None  # Celery would end only the first of each of its links
+            super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
+            attempt.ledger.links_done(attempt.run_id)
         except links.PASSING as error:
             log.warning("what follows %s is left to upkeep: %s", attempt.run_id, error)
+
+    def _went_on(self, attempt: Attempt) -> bool:
+        """Send the links of a run that succeeded."""
+        run = attempt.ledger.find(attempt.run_id)
+        if run is None or run.state != "succeeded":
+            return False
+        links.send(self.app, attempt.ledger, attempt.run_id)
         return True
 
     def _confirm(self, request: Any) -> None:

@@ -19,7 +19,7 @@ from kombu.utils import json
 from worker import doorbell, enqueue, node, pool, publisher
 from worker.contract import Checked
 from worker.declaration import DeclaredTask
-from worker.errors import BadInput, LedgerUnavailable, LostOwnership, Refused
+from worker.errors import BadInput, BadUsage, LedgerUnavailable, LostOwnership, Refused
 from worker.reliability.attempt import Attempt
 from worker.reliability.records import Begun
 from worker.reliability.rollback import UndoLog
@@ -34,6 +34,20 @@ class ReliableTask(DeclaredTask):
 
     abstract = True
     Request = "worker.request:RunRequest"
+
+    def replace(self, sig: Any) -> Any:
+        """Celery would give the replacement this run's id, which has its row already.
+
+        Raises:
+            BadUsage: in a run; outside of one Celery's own holds.
+        """
+        if self.attempt is None:
+            return super().replace(sig)
+        raise BadUsage(
+            f"{self.run_id} cannot be replaced by {sig}: its id has this run's row",
+            expected="a chain, or a call of the other task from the body",
+            given="self.replace",
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Celery's tracer calls this in the worker's child; anyone else gets the plain body."""

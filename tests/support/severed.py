@@ -1,7 +1,9 @@
-"""A task that is cut off once, where a file says so.
+"""Tasks for canvas, and a step that is cut off once, where a file says so.
 
-Its child is killed when it has settled, or has Celery's claim to send its chord in its hand; or Redis does not answer
-the child that joins a chord's results, or that tells that a chord failed.
+Its child is killed when it has settled (`settled`), has Celery's claim to send its chord in its hand (`claimed`), or is
+about to confirm its links (`confirming`); or Redis does not answer the child that joins a chord's results (`joining`),
+or that tells that a chord failed (`failing`), or it joins, and is killed when it would give back the count (`keeping`);
+or its soft time limit comes while it counts (`counting`).
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from celery import current_task
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Task, current_task
 from redis.exceptions import ConnectionError
 
 from tests.support.journal import Journal
 from tests.support.probe import OURS
 from worker.app import app
+from worker.chords import PatientChords
+from worker.reliability.ledger import Ledger
 from worker.reliability.retry import Retries
 from worker.results import LedgerResults
 from worker.settlement import Settlement
@@ -38,6 +43,39 @@ def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
+@app.task(name="severed.body", **OURS)
+def body(numbers: list[int], dies: str = "") -> int:
+    """A chord's body that is cut off, as a step is."""
+    return sum(numbers)
+
+
+@app.task(name="severed.passes", **OURS)
+def passes(x: int, name: str, path: str) -> int:
+    """A callback that tells of itself."""
+    Journal(path).write("passed", name=name)
+    return x
+
+
+@app.task(bind=True, name="severed.replaces", retries=Retries(max=0), **OURS)
+def replaces(self: Any, x: int) -> Any:
+    """Asks for what a guarded task cannot do."""
+    return self.replace(step.s(x))
+
+
+@app.task(base=Task, name="severed.plain")
+def plain(x: int, path: str, gate: str) -> int:
+    """A part that is not guarded."""
+    Journal(path).wait_at(gate)
+    return x
+
+
+@app.task(name="severed.exits", **OURS)
+def exits(*told: Any, path: str) -> None:
+    """An errback that would end its process."""
+    Journal(path).write("exits")
+    raise SystemExit(3)
+
+
 @app.task(name="severed.strict", **OURS)
 def strict(name: str) -> str:
     """Its input is bad after a step, which gives a number."""
@@ -56,19 +94,23 @@ def mark(folder: Path, name: str, where: str) -> str:
     Args:
         folder: where to put it.
         name: its name.
-        where: `settled`, `claimed`, `joining` or `failing`.
+        where: one of the words above.
     """
     path = folder / f"{name}.{where}"
     path.touch()
     return str(path)
 
 
-def is_cut_off(where: str) -> bool:
+def is_marked(where: str) -> bool:
     dies = (current_task.request.kwargs or {}).get("dies", "") if current_task else ""
-    if not (dies.endswith(f".{where}") and Path(dies).exists()):
-        return False
-    Path(dies).unlink()
-    return True
+    return dies.endswith(f".{where}") and Path(dies).exists()
+
+
+def is_cut_off(where: str) -> bool:
+    marked = is_marked(where)
+    if marked:
+        Path(current_task.request.kwargs["dies"]).unlink()
+    return marked
 
 
 def end_here(where: str) -> None:
@@ -92,6 +134,10 @@ def settle_and_end(self: Settlement, *args: Any, **data: Any) -> None:
 def join_and_end(self: Any, *args: Any, **kwargs: Any) -> Any:
     end_here("claimed")
     hear_nothing("joining")
+    if is_marked("keeping"):
+        raise ConnectionError("as asked")
+    if is_cut_off("counting"):
+        raise SoftTimeLimitExceeded
     return super(LedgerResults, self)._unpack_chord_result(*args, **kwargs)
 
 
@@ -100,6 +146,21 @@ def fail_and_hear_nothing(self: Any, *args: Any, **kwargs: Any) -> Any:
     return super(LedgerResults, self).fail_from_current_stack(*args, **kwargs)
 
 
+restore, confirm = PatientChords.restore_size, Ledger.links_done
+
+
+def restore_or_end(self: PatientChords, *args: Any, **kwargs: Any) -> None:
+    end_here("keeping")
+    restore(self, *args, **kwargs)
+
+
+def confirm_or_end(self: Ledger, run_id: str) -> None:
+    end_here("confirming")
+    confirm(self, run_id)
+
+
 Settlement._settle = settle_and_end  # type: ignore[method-assign]
 LedgerResults._unpack_chord_result = join_and_end  # type: ignore[attr-defined]
 LedgerResults.fail_from_current_stack = fail_and_hear_nothing  # type: ignore[attr-defined]
+PatientChords.restore_size = restore_or_end  # type: ignore[method-assign]
+Ledger.links_done = confirm_or_end  # type: ignore[method-assign]

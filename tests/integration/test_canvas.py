@@ -1,0 +1,196 @@
+"""Canvas as users write it: signatures used twice, chords in chords, groups behind what fails, and links of links.
+
+All are started at once and each test looks at its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import chain, chord, group
+from celery.result import AsyncResult
+
+from tests.support.eventually import eventually
+from tests.support.journal import Journal
+from tests.support.probe import noted, probe
+from tests.support.severed import body, exits, heard, mark, passes, plain, replaces, step, strict, total
+from tests.support.stack import Stack, on_empty_redis
+from worker.errors import BadUsage
+
+#: Seconds for a claim of Celery's to run out (6), and for upkeep to look twice (5 each).
+LONG = 25
+
+
+class Started:
+    """What the tests look at.
+
+    Args:
+        stack: with its worker.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.path = str(stack.journal)
+        self.results: dict[str, Any] = {}
+
+    def dies(self, name: str, where: str, **more: Any) -> dict[str, Any]:
+        """The input of a step that is cut off."""
+        return {"dies": mark(self.stack.folder, name, where), **more}
+
+    def passing(self, name: str) -> Any:
+        """A callback."""
+        return passes.s(name=name, path=self.path)
+
+    def hearing(self, name: str) -> Any:
+        """An errback that is a run."""
+        return heard.s(name=name, path=self.path)
+
+    def told(self, name: str) -> int:
+        """How many callbacks and errbacks of a name ran."""
+        return len(self.stack.lines("passed", name=name)) + len(self.stack.lines("heard", name=name))
+
+    def quiet(self) -> bool:
+        """Whether every link is confirmed and every run has ended, with nothing left to be cut off."""
+        store = self.stack.ledger.store
+        left = store.client.zcard(store.key("links")) or list(self.stack.folder.glob("*.confirming"))
+        return not left and all(run.final for run in self.stack.ledger.runs(1000))
+
+
+@pytest.fixture(scope="module")
+def started(redis_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    tasks = "tests.support.probe,tests.support.severed"
+    with on_empty_redis(tmp_path_factory.mktemp("canvas"), {"tasks": tasks}) as stack:
+        started = Started(stack)
+        begin(started)
+        stack.worker(concurrency=3)
+        yield started
+
+
+def begin(started: Started) -> None:
+    path, dies, passing, hearing = started.path, started.dies, started.passing, started.hearing
+    callback, errback, linked = passing("link"), hearing("errback"), step.s(5).set(link=[passing("of its own")])
+    for number in range(2):
+        step.apply_async((number,), link=callback)
+        step.apply_async((number,), {"fails": "KeyError"}, link_error=errback)
+        linked.delay()
+    fails = step.s(1, fails="KeyError")
+    inner = chord([step.s(1), step.s(2)], strict.s())
+    behind = chain(fails, group(step.s(), step.s()))
+    ends_in_a_group = chain(step.s(), step.s(), group(step.s(), step.s()))
+    deadly = probe.si(path, [["undo", "e"], ["die"]], lock="deadly")
+    started.results = {
+        "behind": behind(),
+        "behind, in a chord": chord([behind.clone(), step.s(1)], total.s())(),
+        "behind a chord": chord([step.s(1), fails], ends_in_a_group)(),
+        "inner fails": chord([chord([fails, step.s(2)], total.s()), step.s(3)], total.s())(),
+        "inner has a bad body": chord([inner, step.s(3)], total.s())(),
+        "replaced": replaces.delay(1),
+        "counting": chord([step.s(n, **dies(f"c{n}", "counting")) for n in range(2)], total.s())(),
+        "keeping": chord([step.s(n, **dies(f"k{n}", "keeping")) for n in range(2)], total.s())(),
+        "failing": chord(
+            [step.s(n, **dies(f"f{n}", "failing", fails=n * "KeyError")) for n in range(2)],
+            total.s().on_error(hearing("of a chord")),
+        )(),
+        "quarantined": chord([deadly, step.s(1)], total.s())(),
+    }
+    chain(step.s(1), step.s(**dies("second", "confirming")).set(link=[passing("of the second")]))()
+    chain(step.s(1), step.s(**dies("failed", "confirming", fails="KeyError")).on_error(hearing("of the failed")))()
+    chord([step.s(1), step.s(2)], body.s(**dies("body", "confirming")).set(link=[passing("of the body")]))()
+
+
+def ended(result: Any) -> str:
+    """How a result ended, without a look at its parents."""
+    alone = AsyncResult(result.id)
+    eventually(alone.ready, LONG, f"{result.id} to end")
+    return str(alone.state)
+
+
+@pytest.mark.parametrize("name", ["link", "errback", "of its own"])
+def test_a_signature_that_is_used_twice_is_called_twice(started: Started, name: str) -> None:
+    eventually(lambda: started.told(name) >= 2, LONG, "both calls")
+    eventually(started.quiet, LONG, "all runs to end")
+    assert started.told(name) == 2
+
+
+@pytest.mark.parametrize("name", ["of the second", "of the failed", "of the body", "of a chord"])
+def test_a_link_is_called_once_when_the_child_dies_before_it_confirms(started: Started, name: str) -> None:
+    eventually(lambda: started.told(name), LONG, "the call")
+    eventually(started.quiet, 2 * LONG, "all runs to end")
+    assert started.told(name) == 1
+
+
+@pytest.mark.parametrize("name", ["behind", "behind a chord"])
+def test_who_waits_for_a_group_behind_a_failed_run_hears_of_it(started: Started, name: str) -> None:
+    waits = started.results[name]
+    assert [ended(one) for one in waits.results] == ["FAILURE", "FAILURE"]
+
+
+@pytest.mark.parametrize("name", ["behind, in a chord", "inner fails", "inner has a bad body", "failing"])
+def test_a_chord_fails_when_something_in_it_does(started: Started, name: str) -> None:
+    assert ended(started.results[name]) == "FAILURE"
+
+
+@pytest.mark.parametrize(("name", "expected"), [("counting", 3), ("keeping", 3)])
+def test_a_chord_goes_on_whatever_meets_the_child_that_counts(started: Started, name: str, expected: int) -> None:
+    assert AsyncResult(started.results[name].id).get(timeout=LONG) == expected
+    left = list(started.stack.folder.glob(f"?[01].{name}"))
+    assert len(left) == 1, "one of the two was cut off"
+
+
+def test_a_chord_says_why_its_part_failed_and_not_that_it_was_undone(started: Started) -> None:
+    assert ended(started.results["quarantined"]) == "FAILURE"
+    error = AsyncResult(started.results["quarantined"].id).result
+    assert "ended as quarantined: took its worker down" in str(error)
+
+
+def test_a_replacement_is_refused_aloud(started: Started) -> None:
+    with pytest.raises(BadUsage, match=r"cannot be replaced by .*severed.step"):
+        started.results["replaced"].get(timeout=LONG)
+
+
+def test_a_chain_is_sent_once(started: Started) -> None:
+    twice = chain(step.s(1), started.passing("twice"))
+    assert twice.delay().get(timeout=LONG) == 2
+    with pytest.raises(BadUsage, match=r"sent before.*made anew"):
+        twice.delay()
+    assert started.told("twice") == 1
+
+
+def test_a_full_ledger_keeps_back_errbacks_and_changes_no_error(started: Started) -> None:
+    stack, path = started.stack, started.path
+    errbacks = [noted.s(path=path), started.hearing("full")]
+    failed = step.apply_async((1,), {"path": path, "gate": "full", "fails": "KeyError"}, link_error=errbacks)
+    part = step.s(1, path=path, gate="full", fails="KeyError")
+    failed_chord = chord([part, step.s(2)], total.s().on_error(started.hearing("full chord")))()
+    unguarded = chord([plain.s(n, path, "full") for n in range(1)] + [plain.s(1, path, "full")], total.s())()
+
+    def refused() -> bool:
+        stack.ledger.set_full(True)  # again and again: upkeep sees that there is room
+        return failed.ready() and f"what follows {failed.id} is left to upkeep" in stack.processes[0].said()
+
+    eventually(lambda: len(Journal(path).lines("at", name="full")) >= 3, LONG, "three to stand at the gate")
+    stack.ledger.set_full(True)
+    Journal(path).open("full")
+    eventually(refused, LONG, "the errback to be refused")
+    assert ended(unguarded) == "FAILURE"
+    stack.ledger.set_full(False)
+    eventually(started.quiet, 2 * LONG, "all runs to end")
+    assert [started.told(name) for name in ("full", "full chord")] == [1, 1]
+    for waits, error in ((failed, "as asked"), (failed_chord, "as asked")):
+        assert error in str(AsyncResult(waits.id).result)
+    assert "Pool callback raised exception" not in stack.processes[0].said()
+
+
+def test_errbacks_that_do_not_end_or_exit_hold_up_no_other_links(started: Started) -> None:
+    stack, path = started.stack, started.path
+    errbacks = [noted.s(path=path, gate="held"), exits.s(path=path)] * 6
+    for number, errback in enumerate(errbacks):
+        step.apply_async((1,), started.dies(f"held {number}", "settled", fails="KeyError"), link_error=errback)
+    eventually(lambda: len(Journal(path).lines("at", name="held")) >= 5, 2 * LONG, "more to hang than threads")
+    following = chain(step.s(1, **started.dies("beside", "settled")), step.s())()
+    assert following.get(timeout=LONG) == 3
+    Journal(path).open("held")
+    eventually(started.quiet, LONG, "all to be confirmed")
+    assert len(stack.lines("exits")) == 6

@@ -1,0 +1,27 @@
+"""What Celery asks of its Redis backend around a chord's body, answered without a Redis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from celery.backends.redis import RedisBackend
+
+from worker.app import app
+from worker.chords import ChordWaits
+from worker.errors import LedgerFull, LedgerUnavailable
+from worker.results import with_ledger
+
+
+@pytest.mark.parametrize("passing", [ChordWaits(KeyError()), LedgerFull("as asked"), LedgerUnavailable("as asked")])
+def test_a_chord_that_waits_is_not_cleaned_up(passing: BaseException) -> None:
+    backend: Any = with_ledger(RedisBackend)(app=app, url="redis://127.0.0.1:1/0")
+    cleaned: list[dict[str, Any]] = []
+    backend.__dict__["_chord_cleanup_script"] = lambda **call: cleaned.append(call)
+    try:
+        raise passing
+    except BaseException:
+        backend._chord_cleanup_script(keys=[], args=[], client=None)
+    assert not cleaned
+    backend._chord_cleanup_script(keys=[], args=[], client=None)
+    assert cleaned, "after a body that was sent it is"
