@@ -22,7 +22,7 @@ from worker.node import separate
 log = get_logger(__name__)
 
 #: Threads side by side; for each that is held up for so many seconds there is another, up to the most.
-THREADS, HELD_UP, MOST = 4, 5.0, 64
+THREADS, HELD_UP, MOST = 4, 5.0, 16
 #: Seconds that what is under way may take when the process ends; another node sends it again.
 PATIENCE = 2.0
 
