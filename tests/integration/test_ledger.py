@@ -315,6 +315,21 @@ def test_a_schedule_keeps_its_newest_rows(ledger: Moved) -> None:
     assert sorted(run.run_id for run in kept.runs(schedule="s")) == ["s@6", "s@7", "s@8"]
 
 
+def test_a_row_whose_next_links_nobody_sent_outlives_the_newest_ones(ledger: Moved) -> None:
+    kept = Moved(ledger.store, keeping=Keeping(rows=1))
+    kept.plan([new("s@0", schedule="s", tick=0, linked=True)])
+    begin(kept, "s@0")
+    settle(kept, "s@0")
+
+    def plan_skipped(first: int) -> set[str]:
+        kept.plan([new(f"s@{n}", schedule="s", tick=n, ends="skipped") for n in range(first, first + 3)])
+        return {run.run_id for run in kept.runs(schedule="s")}
+
+    assert "s@0" in plan_skipped(1)
+    kept.links_done("s@0")
+    assert "s@0" not in plan_skipped(4)
+
+
 def test_planning_is_refused_near_the_memory_limit_and_settling_is_not(ledger: Moved) -> None:
     ledger.plan([new("a")])
     begin(ledger, "a")

@@ -291,12 +291,12 @@ class Model:
                     node.end = self.now + self.lease
 
     def trim(self, asked: str) -> None:
-        """A schedule keeps its newest rows, whatever is not final, and for now what was asked about."""
+        """A schedule keeps its newest rows, whatever is not final, what was asked about, and what has links due."""
         for schedule in self.touched - {""}:
             known = [*self.rows.values(), *self.dropped.values()]
             ticks = sorted((row.new.tick, row.new.run_id) for row in known if row.new.schedule == schedule)
             for _, run_id in ticks[: max(len(ticks) - self.keeping.rows, 0)]:
-                if run_id != asked:
+                if run_id != asked and run_id not in self.links:
                     self.dropped.pop(run_id, None)
                     if run_id in self.rows and self.rows[run_id].state in ENDED:
                         del self.rows[run_id]

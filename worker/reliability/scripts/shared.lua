@@ -98,15 +98,21 @@ local function forget(id)
   if schedule ~= '' then redis.call('ZREM', P .. 'schedule:' .. schedule, id) end
 end
 
+-- Whether a row that is in the way of newer ones may be forgotten. The run that the caller asks about (ARGV[1] of most
+-- scripts) stays for now: a replay must find its answer. One whose next links nobody confirmed has them on its row.
+local function may_go(id)
+  return id ~= ARGV[1] and get(id, 'at') == '' and get(id, 'state') ~= 'rollback_failed'
+    and not redis.call('ZSCORE', P .. 'links', id)
+end
+
 -- A schedule keeps at most `keep_rows` rows; the oldest finished ones go first. At the script's end only: a row that is
--- on its way from one index to the next stands in none, and would be taken for a finished one. The run that the caller
--- asks about (ARGV[1] of most scripts) stays for now: a replay must find its answer.
+-- on its way from one index to the next stands in none, and would be taken for a finished one.
 local function trim()
   for schedule, most in pairs(TRIM) do
     local index = P .. 'schedule:' .. schedule
     local over = math.min(redis.call('ZCARD', index) - most, TRIM_MOST)
     for _, old in ipairs(over > 0 and redis.call('ZRANGE', index, 0, over - 1) or {}) do
-      if old ~= ARGV[1] and get(old, 'at') == '' and get(old, 'state') ~= 'rollback_failed' then
+      if may_go(old) then
         forget(old)
         redis.call('ZREM', index, old)
       end
