@@ -17,6 +17,7 @@ import redis
 from tests.support.eventually import eventually
 from worker.embedded import RedisServer, find_server, version
 from worker.embedded.binary import FLOOR
+from worker.embedded.server import LEDGER
 from worker.errors import AnpError, BadSetting
 from worker.port import HOST
 
@@ -46,6 +47,11 @@ def test_the_ledger_evicts_nothing_and_the_cache_keeps_nothing(tmp_path: Path) -
         assert cache.client().config_get("maxmemory-policy")["maxmemory-policy"] == "allkeys-lfu"
     with RedisServer.cache(tmp_path / "cache") as cache:
         assert cache.client().get("page") is None
+
+
+def test_the_stack_of_containers_has_the_same_ledger() -> None:
+    lines = Path("deploy/redis/ledger.conf").read_text(encoding="utf-8").splitlines()
+    assert {f"{name} {value}" for name, value in LEDGER.items()} <= set(lines)
 
 
 def test_nobody_else_on_the_machine_can_use_it(tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ def test_a_result_comes_back_and_the_row_tells_the_same(stack: Stack) -> None:
     assert [step.after for step in row.history] == ["queued", "running", "succeeded"]
 
 
+def test_a_row_and_its_message_are_kept_in_one_piece(stack: Stack) -> None:
+    result = run(stack, ["fail", "ValueError", 1], ["undo", "e"], ["effect", "e"])
+    assert stack.ends(result.id).state == "succeeded"
+    store = stack.ledger.store
+    assert store.read("object", "encoding", store.key(f"run:{result.id}")) in ("ziplist", "listpack")
+
+
 def test_the_run_id_is_the_task_id_and_names_the_task(stack: Stack) -> None:
     assert run(stack).id.startswith("probe#")
     assert run(stack, key="order-7").id == "probe#order-7"

@@ -29,7 +29,10 @@ from worker.port import HOST, free
 #: Another process may take a free port between our look and Redis' bind.
 PORT_TRIES = 5
 #: Nothing is lost when Redis or the machine's process table dies; at most 2 s when the machine does.
-LEDGER = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+LEDGER = {
+    "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction",
+    "hash-max-ziplist-value": "4096",  # a row with its message in one piece: less than half the memory
+}  # fmt: skip
 CACHE = {"appendonly": "no", "maxmemory": "128mb", "maxmemory-policy": "allkeys-lfu"}
 
 
