@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from worker import enqueue, publisher
+from worker.reliability.ledger import Ledger
 from worker.reliability.records import Begun, NewRun
 
 NODE = "bench"
@@ -15,9 +16,9 @@ NODE = "bench"
 BATCH = 500
 
 
-def register(task: Any) -> None:
+def register(ledger: Ledger) -> None:
     """Make `NODE` a living node, for an hour."""
-    replace(task.ledger, lease=3_600_000).heartbeat(NODE, {"kind": "worker"})
+    replace(ledger, lease=3_600_000).heartbeat(NODE, {"kind": "worker"})
 
 
 def rows(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
@@ -29,27 +30,21 @@ def rows(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
         yield replace(publisher.complete(new, message, queue, priority), **changes)
 
 
-def planned(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
+def planned(ledger: Ledger, news: Iterator[NewRun]) -> Iterator[NewRun]:
     """Rows that stand in the ledger."""
-    news = rows(task, count, **changes)
     while batch := list(islice(news, BATCH)):
-        task.ledger.plan(batch)
+        ledger.plan(batch)
         yield from batch
 
 
-def begun(task: Any, run_id: str) -> Begun:
+def begun(ledger: Ledger, run_id: str) -> Begun:
     """An attempt of a queued row."""
-    answer, _ = task.ledger.begin(run_id, NODE, "child", run_id)
+    answer, _ = ledger.begin(run_id, NODE, "child", run_id)
     assert isinstance(answer, Begun), answer
     return answer
 
 
-def settled(task: Any, run_id: str, fence: int) -> None:
-    """The attempt succeeds, with Celery's record of a no-op's result."""
-    meta = task.backend.encode(task.backend._get_result_meta(1, "SUCCESS", None, None) | {"task_id": run_id})
-    task.ledger.settle(run_id, NODE, fence, "succeeded", result="1", as_expected=1, meta=meta)
-
-
-def finished(task: Any, run_id: str) -> None:
-    """Begin and settle."""
-    settled(task, run_id, begun(task, run_id).fence)
+def settled(ledger: Ledger, backend: Any, run_id: str, fence: int) -> None:
+    """The attempt succeeds, with Celery's record of a no-op's result, made by a result backend."""
+    meta = backend.encode(backend._get_result_meta(1, "SUCCESS", None, None) | {"task_id": run_id})
+    ledger.settle(run_id, NODE, fence, "succeeded", result="1", as_expected=1, meta=meta)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench.ledger import finished, planned, register
+from tests.bench.ledger import begun, planned, register, rows, settled
 from tests.bench.place import Place
 from tests.bench.table import Line
 
@@ -38,9 +38,9 @@ def _used(place: Place) -> float:
 def _ours(count: int) -> None:
     from tests.bench.noop import noop
 
-    register(noop)
-    for new in planned(noop, count):
-        finished(noop, new.run_id)
+    register(noop.ledger)
+    for new in planned(noop.ledger, rows(noop, count)):
+        settled(noop.ledger, noop.backend, new.run_id, begun(noop.ledger, new.run_id).fence)
 
 
 def _theirs(count: int) -> None:
