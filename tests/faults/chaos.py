@@ -1,7 +1,7 @@
-"""All faults mixed over a second-by-second schedule: `python -m tests.faults.chaos --minutes 10 --seed 7`.
+"""All faults mixed over a second-by-second schedule and canvases beside it.
 
-Prints what was expected, what ran, what was lost or doubled, and how long runs took to go on. Exits with 1 unless
-nothing was lost, nothing doubled, and no lock had two holders.
+`python -m tests.faults.chaos --minutes 10 --seed 7` prints what was expected, what ran, what was lost or doubled, and
+how long runs took to go on. Exits with 1 unless nothing was lost, nothing doubled, and no lock had two holders.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tests.faults.canvases import Canvases
     from tests.faults.scene import Scene
 
 #: Seconds between the ticks of each schedule, and what its runs do.
@@ -58,6 +59,7 @@ def storm(folder: Path, seconds: float, seed: int) -> int:
     Returns:
         0 when nothing was lost, doubled or overlapped, else 1.
     """
+    from tests.faults.canvases import Canvases
     from tests.faults.scene import Scene
     from tests.faults.storm import Storm
     from tests.faults.tally import tally
@@ -71,11 +73,12 @@ def storm(folder: Path, seconds: float, seed: int) -> int:
         for _ in range(BEATS):
             scene.stack.beat(wait=False)
         weather = Storm(scene, seed)
-        weather.blow(seconds)
-        calm(scene)
+        with Canvases(scene) as canvases:
+            weather.blow(seconds)
+        calm(scene, canvases)
         every = {name: every for name, (every, _, _) in SCHEDULES.items()}
         runs = [scene.ledger.run(run.run_id) for run in scene.ledger.runs(1_000_000)]  # with their undo entries
-        found = tally(every, runs, scene.journal.lines(), weather.strikes)
+        found = tally(every, runs, scene.journal.lines(), weather.strikes, canvases)
     print(f"seed {seed}, {time.time() - began:.0f} s, {len(weather.strikes)} faults:")
     for what, count in sorted(Counter(strike.what for strike in weather.strikes).items()):
         print(f"  {count:>4}  {what}")
@@ -86,8 +89,8 @@ def storm(folder: Path, seconds: float, seed: int) -> int:
     return 0 if found.good else 1
 
 
-def calm(scene: Scene) -> None:
-    """After the storm: the ticks of the past are decided, beats end, and every run ends."""
+def calm(scene: Scene, canvases: Canvases) -> None:
+    """After the storm: the ticks of the past are decided, beats end, every run ends, and what follows it has run."""
     from tests.support.eventually import eventually
 
     now = time.time()
@@ -97,10 +100,13 @@ def calm(scene: Scene) -> None:
             process.stop()
     if not any(process.name.startswith("worker") for process in scene.alive()):
         scene.stack.worker(concurrency=2)
+
+    def all_is_done() -> bool:
+        runs = scene.ledger.runs(1_000_000)
+        return all(run.final for run in runs) and not list(canvases.missing(runs))
+
     try:
-        eventually(
-            lambda: not [run for run in scene.ledger.runs(1_000_000) if not run.final], QUIET, "every run to end"
-        )
+        eventually(all_is_done, QUIET, "every run to end")
     except AssertionError as error:
         print("!", error)
 

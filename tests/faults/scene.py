@@ -150,7 +150,7 @@ class Scene:
         checked = probe.contract.check((), self.input(script, lock or "own"))
         new = enqueue.draft(probe, checked, {}).new
         message, name, priority = publisher.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
-        message.headers.update(group=links.pop("group", None), group_index=0)
+        message.headers.update(group=links.pop("group", None), group_index=links.pop("group_index", 0))
         message.body[2].update(links)
         return publisher.complete(new, message, name, priority)
 
@@ -168,7 +168,7 @@ class Scene:
         Returns:
             Its id; the verdict watches both.
         """
-        link = self._link(second)
+        link = self.link(second)
         return self._plan(self.draft(*first, chain=[link]), link.id)
 
     def send_chord(self, part: Sequence[list[Any]], body: Sequence[list[Any]]) -> str:
@@ -177,11 +177,12 @@ class Scene:
         Returns:
             Its id; the verdict watches the chord's body too.
         """
-        link, group = self._link(body), str(uuid4())
+        link, group = self.link(body), str(uuid4())
         self.ledger.store.client.set(app.backend.get_key_for_group(group, ".s"), 1)
         return self._plan(self.draft(*part, group=group, chord=link), link.id)
 
-    def _link(self, script: Sequence[list[Any]]) -> Signature:
+    def link(self, script: Sequence[list[Any]]) -> Signature:
+        """What may follow a run; its id is chosen."""
         return probe.si(**self.input(script, "next")).set(task_id=str(uuid4()))
 
     def _plan(self, new: NewRun, *following: str, ring: bool = True) -> str:

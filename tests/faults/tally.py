@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
+from tests.faults.canvases import Canvases
 from tests.faults.storm import Strike
 from tests.faults.verdict import ENTRIES, overlaps, wrong
 from tests.support.journal import Line
@@ -18,6 +19,7 @@ class Tally:
     """The figures of a storm."""
 
     expected: int
+    canvases: int
     run: int
     given_up: int
     lost: list[str]
@@ -35,7 +37,8 @@ class Tally:
     def __str__(self) -> str:
         p50, p95, most = _spread(self.recovery)
         figures = [
-            ("ticks expected", self.expected), ("run", self.run), ("given up, told", self.given_up),
+            ("ticks expected", self.expected), ("runs of canvases expected", self.canvases),
+            ("run", self.run), ("given up, told", self.given_up),
             ("lost", len(self.lost)), ("doubled", len(self.doubled)), ("lock overlaps", len(self.overlaps)),
             ("late writes refused", self.refused), ("effects repeated after a loss", self.repeated),
             ("recoveries", len(self.recovery)),
@@ -44,7 +47,13 @@ class Tally:
         return "\n".join(f"{name:<32}{value:>8}" for name, value in figures)
 
 
-def tally(ticks: Mapping[str, int], runs: Sequence[Run], lines: Sequence[Line], strikes: Iterable[Strike]) -> Tally:
+def tally(
+    ticks: Mapping[str, int],
+    runs: Sequence[Run],
+    lines: Sequence[Line],
+    strikes: Iterable[Strike],
+    canvases: Canvases,
+) -> Tally:
     """Count.
 
     Args:
@@ -52,6 +61,7 @@ def tally(ticks: Mapping[str, int], runs: Sequence[Run], lines: Sequence[Line], 
         runs: every row.
         lines: the journal.
         strikes: the faults.
+        canvases: what was begun beside the schedules.
 
     Returns:
         The figures.
@@ -60,11 +70,13 @@ def tally(ticks: Mapping[str, int], runs: Sequence[Run], lines: Sequence[Line], 
     expected = {tick for name, every in ticks.items() for tick in _expected(name, every, runs)}
     seen = {run.run_id for run in runs}
     lost = [f"{tick} has no row" for tick in sorted(expected - seen)]
+    lost += canvases.missing(runs)
     lost += [f"{run.run_id} is {run.state}: {run.reason}" for run in runs if not _ended_well(run)]
     complaints = [told for told in wrong(runs, lines, late=True) if told not in crossed]
     given_up = [run for run in runs if "quarantined" in {step.after for step in run.history} or _quarantined(run)]
     return Tally(
         expected=len(expected),
+        canvases=len(canvases.follows),
         run=sum(run.state in ("succeeded", "rolled_back") for run in runs),
         given_up=len(given_up),
         lost=lost,

@@ -1,0 +1,119 @@
+"""Chains, chords and errbacks that are begun all through a storm, and what of them must have run after it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import cycle
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from kombu import Connection
+
+from tests.faults.scene import Scene
+from worker import publisher
+from worker.app import app
+from worker.errors import LedgerUnavailable
+from worker.reliability.records import NewRun, Ring
+from worker.reliability.run import Run
+
+T = TypeVar("T")
+#: Seconds between two canvases, and between two tries of one whose ledger is away.
+EVERY = 3.0
+AGAIN = 0.2
+#: What the runs do.
+STEP: list[list[Any]] = [["effect", "e"]]
+UNDONE: list[list[Any]] = [["undo", "u"], ["effect", "u"], ["fail", "KeyError"]]
+
+
+class Canvases:
+    """A thread that begins one canvas after the other; a context manager.
+
+    Their ids are chosen before anything is planned: one that is tried again is the same one.
+
+    Args:
+        scene: where they run.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        #: Each run of each canvas: the runs that it follows, and how these must have ended for it to run.
+        self.follows: dict[str, tuple[Sequence[str], str]] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="canvases", daemon=True)
+
+    def __enter__(self) -> Canvases:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Begin no further ones; the last is planned whole."""
+        self._stopped.set()
+        self._thread.join(timeout=60)
+        assert not self._thread.is_alive(), "the last canvas is still not planned"
+
+    def missing(self, runs: Sequence[Run]) -> Iterator[str]:
+        """The runs that should have been and have no row.
+
+        Args:
+            runs: every row.
+        """
+        ended = {run.run_id: run.state for run in runs}
+        for run_id, (before, state) in self.follows.items():
+            if run_id not in ended and all(ended.get(other) == state for other in before):
+                yield f"{run_id} has no row; it follows {', '.join(before) or 'nothing'}"
+
+    def _loop(self) -> None:
+        kinds: tuple[Callable[[], list[NewRun]], ...] = (self._chain, self._chord, self._errback)
+        for kind in cycle(kinds):
+            if self._stopped.wait(EVERY):
+                return
+            _, rung = until_redis_answers(partial(self.scene.ledger.plan, kind()))
+            self._ring(rung)
+
+    def _ring(self, rung: Ring) -> None:
+        with suppress(Exception), Connection(self.scene.server.url) as broker, broker.Producer() as producer:
+            publisher.ring(app, rung, producer)  # what is not rung here upkeep rings
+
+    def _chain(self) -> list[NewRun]:
+        """Three runs, one after the other."""
+        second, third = self.scene.link(STEP), self.scene.link(STEP)
+        first = self.scene.draft(*STEP, chain=[third, second])
+        self.follows |= {
+            first.run_id: ((), ""), second.id: ((first.run_id,), "succeeded"), third.id: ((second.id,), "succeeded")
+        }  # fmt: skip
+        return [first]
+
+    def _chord(self) -> list[NewRun]:
+        """Three runs side by side, one after them, and one that is linked to that."""
+        last = self.scene.link(STEP)
+        body, group = self.scene.link(STEP).set(link=[last]), str(uuid4())
+        key = app.backend.get_key_for_group(group, ".s")
+        until_redis_answers(partial(self.scene.ledger.store.read, "set", key, 3))
+        parts = [self.scene.draft(*STEP, group=group, group_index=number, chord=body) for number in range(3)]
+        names = [part.run_id for part in parts]
+        self.follows |= dict.fromkeys(names, ((), ""))
+        self.follows |= {body.id: (names, "succeeded"), last.id: ((body.id,), "succeeded")}
+        return parts
+
+    def _errback(self) -> list[NewRun]:
+        """A run that fails and is undone, and one that hears of it."""
+        errback = self.scene.link(STEP)
+        first = self.scene.draft(*UNDONE, errbacks=[errback])
+        self.follows |= {first.run_id: ((), ""), errback.id: ((first.run_id,), "rolled_back")}
+        return [first]
+
+
+def until_redis_answers(ask: Callable[[], T]) -> T:
+    """Ask again while the ledger is away."""
+    while True:
+        try:
+            return ask()
+        except LedgerUnavailable:
+            time.sleep(AGAIN)
