@@ -14,6 +14,7 @@ from worker.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from worker.errors import BadDeclaration, BadUsage, did_you_mean
 from worker.reliability import sentinel
 from worker.reliability.ledger import Ledger
+from worker.resent import SentChains
 from worker.results import with_ledger
 from worker.settings import Settings, settings
 from worker.task import ReliableTask
@@ -51,6 +52,11 @@ class GuardedApp(Celery):
         backend = self.conf.result_backend or ""
         return place(backend) == place(publisher.broker_url(self))
 
+    @cached_property
+    def sent_chains(self) -> SentChains:
+        """What this process has sent of chains."""
+        return SentChains(self)
+
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Every publish passes here: check the input, give the run its id, and let the row come first.
 
@@ -69,13 +75,14 @@ class GuardedApp(Celery):
         headers = {**(options.pop("headers", None) or {}), enqueue.DRAFT: drafted}
         if task.contract.secrets:
             headers["anp_secret"] = list(task.contract.secrets)
-        enqueue.refuse_sent_chain(self.ledger, drafted.new.run_id, options)
+        tail = self.sent_chains.refuse(drafted.new.run_id, options)
         for kind in options.keys() & {"link", "link_error"}:
             options[kind] = [links.frozen(self, link) for link in links.listed(options[kind])]
         result = super().send_task(
             name, checked.args, checked.kwargs, task_id=drafted.new.run_id, headers=headers,
             **{**options, **enqueue.shown(task, checked)},
         )  # fmt: skip
+        self.sent_chains.remember(tail, drafted.new.run_id)
         return result if drafted.first in (None, result.id) else type(result)(drafted.first)
 
     def _connection(self, *where: Any, transport_options: Any = None, **options: Any) -> Any:

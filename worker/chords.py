@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -41,8 +42,15 @@ PAUSE = 0.5
 KEPT = 30 * 86400
 #: The end of the key of a size that is kept aside, beside Celery's own.
 KEPT_ASIDE = ".anp"
-#: The group whose part is being counted here.
-COUNTING: ContextVar[str | None] = ContextVar("counting", default=None)
+#: The end of the key of a set: the parts that bodies have added.
+ADDED = ".anp-added"
+
+#: KEYS: that set, and Celery's count of added parts. ARGV: a part's id, and seconds that the set lives.
+ADD = """
+if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('INCR', KEYS[2])
+"""
 
 #: KEYS: the size that was kept aside, Celery's own, and Celery's claim. ARGV: seconds that the size lives, and 1 to
 #: give back the claim too. Does nothing to a chord that is done.
@@ -53,6 +61,17 @@ if claim and ARGV[2] == '1' then redis.call('DEL', KEYS[3]) end
 if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], size, 'EX', ARGV[1]) end
 return 1
 """
+
+
+@dataclass
+class Counting:
+    """A part that is being counted here: its group, and the error that was being handled when it began."""
+
+    group: str
+    before: BaseException | None = field(default_factory=lambda: sys.exc_info()[1])
+
+
+COUNTING: ContextVar[Counting | None] = ContextVar("counting", default=None)
 
 
 class ChordWaits(BaseException):
@@ -82,7 +101,9 @@ class PatientChords:
             LedgerUnavailable, LedgerFull, OperationalError, RedisError: the chord goes on when this part is told again.
         """
         told_again = isinstance(self, RedisBackend) and isinstance(self.app.tasks.get(request.task), ReliableTask)
-        counting = COUNTING.set(request.group if told_again else None)
+        if told_again and request.chord:
+            request.chord = links.separate_body(self.app, request.chord)
+        counting = COUNTING.set(Counting(request.group) if told_again else None)
         try:
             return super().on_chord_part_return(request, state, result, *args, **kw)  # type: ignore[misc]
         except ChordWaits as waits:
@@ -94,18 +115,18 @@ class PatientChords:
 
     def chord_error_from_stack(self, callback: Any, exc: BaseException | None = None) -> Any:
         """Fail a chord, unless what happened passes."""
-        cause, group = sys.exc_info()[1], COUNTING.get()
-        if group is None:
+        cause, counting = sys.exc_info()[1], COUNTING.get()
+        if counting is None:
             return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
         try:
-            if isinstance(cause, PASSING) and not self._has_failed(group):
+            if isinstance(cause, PASSING) and not self._has_failed(counting.group):
                 raise cause
             failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
             # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
             links.fail(self.app, self.app.ledger, callback, exc or RunEnded(f"a chord failed: {cause!r}"))
-            self.client.delete(self.get_key_for_group(group, KEPT_ASIDE))
+            self.client.delete(self.get_key_for_group(counting.group, KEPT_ASIDE))
         except PASSING as error:
-            raise self._waits(group, error) from None
+            raise self._waits(counting.group, error) from None
         else:
             return failed
 
@@ -118,10 +139,10 @@ class PatientChords:
         except SystemExit as error:
             raise RunEnded(f"An errback of {request.id} asked its process to exit: {error!r}") from error
         except PASSING as error:
-            group = COUNTING.get()
-            if group is None:
+            counting = COUNTING.get()
+            if counting is None:
                 raise
-            raise self._waits(group, error) from None
+            raise self._waits(counting.group, error) from None
 
     def _chord_publish_claim_expires(self, initial_expires: int, callback: Any) -> int:
         """Seconds of the claim while the body is sent. A guarded one is planned once, whoever sends it: the claim of a
@@ -134,7 +155,9 @@ class PatientChords:
     def _chord_cleanup_script(self) -> Callable[..., Any]:
         """Celery's own, which it calls whether the body was sent or not."""
         clean = super()._chord_cleanup_script  # type: ignore[misc]
-        return lambda **call: True if isinstance(sys.exc_info()[1], (ChordWaits, *PASSING)) else clean(**call)
+        counting, error = COUNTING.get(), sys.exc_info()[1]
+        waits = counting and error is not counting.before and isinstance(error, (ChordWaits, *PASSING))
+        return lambda **call: True if waits else clean(**call)
 
     def restore_size(self, group: str, *, unclaim: bool = False) -> None:
         """Give back the size of a chord that waits.
@@ -145,6 +168,13 @@ class PatientChords:
         """
         keys = [self.get_key_for_group(group, end) for end in (KEPT_ASIDE, ".s", ".c")]
         self.client.eval(RESTORE, len(keys), *keys, self.chord_expires or KEPT, int(unclaim))
+
+    def add_to_chord(self, group_id: str, result: Any) -> Any:
+        """Count a part that a body adds; one that it adds again in another attempt is counted already."""
+        if not isinstance(self, RedisBackend):
+            return super().add_to_chord(group_id, result)  # type: ignore[misc]
+        keys = [self.get_key_for_group(group_id, end) for end in (ADDED, ".t")]
+        return self.client.eval(ADD, len(keys), *keys, result.id, self.chord_expires or KEPT)
 
     def _waits(self, group: str, cause: BaseException) -> ChordWaits:
         """Celery drops the size when it fails a chord: keep it aside, for us or whoever comes after us."""

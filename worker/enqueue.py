@@ -6,7 +6,6 @@ the draft is made; the message is then built by Celery itself, and `worker.publi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ import uuid_utils
 
 from worker.contract import Checked
 from worker.errors import BadUsage
-from worker.reliability.ledger import Ledger
 from worker.reliability.records import NewRun
 
 if TYPE_CHECKING:
@@ -144,25 +142,3 @@ def shown(task: ReliableTask, checked: Checked) -> dict[str, str]:
 def secret_fields(task: Any) -> tuple[str, ...]:
     """The fields of a task's input that are typed as secrets; none where it is not guarded."""
     return task.contract.secrets if hasattr(task, "contract") else ()
-
-
-def refuse_sent_chain(ledger: Ledger, run_id: str, options: Mapping[str, Any]) -> None:
-    """Celery gives the last task of a chain that is sent again the id it had: it would not run a second time.
-
-    Args:
-        ledger: the ledger.
-        run_id: of the chain's first task.
-        options: of `apply_async`, with the `chain` that follows.
-
-    Raises:
-        BadUsage: a task of this chain has a row, and its first one has not.
-    """
-    if options.get("parent_id") or not options.get("chain"):
-        return
-    ids = [link["options"]["task_id"] for link in options["chain"] if link.get("options", {}).get("task_id")]
-    if ids and ledger.store.read("exists", *map(ledger.row_key, ids)) and ledger.find(run_id) is None:
-        raise BadUsage(
-            "This chain has been sent before, and its last task would keep its id and not run again",
-            expected="a chain that is made anew for each time",
-            given=f"a chain with {ids[0]}",
-        )

@@ -15,7 +15,7 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
-from worker import links
+from worker import holding, links
 from worker.errors import LedgerUnavailable
 from worker.node import separate
 
@@ -79,7 +79,8 @@ class Follower:
         while (run_id := self._handed.get()) is not None:
             self._since[run_id] = time.monotonic()
             try:
-                links.send(self.app, self.ledger, run_id)
+                with holding.held(self.app, run_id):
+                    links.send(self.app, self.ledger, run_id)
             except LedgerUnavailable as error:
                 log.warning("the next links of %s wait for the ledger: %s", run_id, error)
             except Exception:

@@ -6,24 +6,26 @@ could not send one: here each is sent by itself, and one that cannot be sent fai
 
 Limits: an errback that Celery would call in the worker's child is called here, in the caller's thread, and again where
 the caller dies too. A task that is not guarded may be sent twice, where something beside it cannot be sent. An errback
-that is a run is called once: an operator's retry that fails again does not call it again.
+that is a run is called once: an operator's retry that fails again does not call it again; one that succeeds goes on
+with its chain, and not with a chord that has failed meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from celery.app.task import Context
 from celery.backends.redis import RedisBackend
-from celery.canvas import Signature, chord, maybe_signature
+from celery.canvas import Signature, chord, group, maybe_signature
 from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
 from kombu.utils import json
 from redis.exceptions import RedisError
 
-from worker.errors import LedgerFull, LedgerUnavailable, RunEnded
+from worker import publisher
+from worker.errors import BadUsage, LedgerFull, LedgerUnavailable, RunEnded
 from worker.reliability.ledger import Ledger
 from worker.reliability.run import Run
 
@@ -60,39 +62,58 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         return
     log.warning("sending the next links of %s, which is %s", run_id, run.state)
     if run.state == "succeeded":
-        _go_on(app, ledger, request, run)
+        _go_on(app, request, run)
     else:  # where a hook undid it, why it had failed is what its canvas waits for
         error = RunEnded(f"{run.run_id} ended as {kept[1] or run.state}: {kept[2] or run.reason}")
         _end(app, ledger, request, error)
     ledger.links_done(run_id)
 
 
-def _go_on(app: Any, ledger: Ledger, request: Any, run: Run) -> None:
+def _go_on(app: Any, request: Any, run: Run) -> None:
     family = {"parent_id": run.run_id, "root_id": request.root_id or run.run_id}
     for callback in request.callbacks or ():
-        _follow(app, ledger, run, callback, **family)
+        _follow(app, run.run_id, run.result, callback, **family)
     if request.chain:
-        _follow(app, ledger, run, request.chain[-1], chain=request.chain[:-1], **family)
+        _follow(app, run.run_id, run.result, request.chain[-1], chain=request.chain[:-1], **family)
     app.backend.mark_as_done(run.run_id, run.result, request=request, store_result=False)
 
 
-def _follow(app: Any, ledger: Ledger, run: Run, link: Any, **options: Any) -> None:
-    """Send a link; of a group each task by itself, so that one that cannot be sent fails alone."""
+def _follow(app: Any, name: str, value: Any, link: Any, **options: Any) -> None:
+    """Send what follows something with a value; of a group each task by itself, so that one that cannot be sent fails
+    alone."""
     signature = maybe_signature(link, app=app)
     if signature.subtask_type == "group":
         grouped = {**signature.options, **options}
         grouped["group_id"] = grouped.pop("task_id", None)
         for task in signature.tasks:
-            _follow(app, ledger, run, task, **grouped)
+            _follow(app, name, value, task, **grouped)
         return
     try:
-        signature.apply_async((run.result,), **options)
+        signature.apply_async((value,), **options)
     except PASSING:
         raise
     except Exception as error:
-        log.error("what follows %s cannot be sent and fails: %s", run.run_id, error)
-        fail(app, ledger, link, error, call_errbacks=True)
-        fail_chain(app, ledger, options.get("chain"), error)
+        log.error("what follows %s cannot be sent and fails: %s", name, error)
+        fail(app, app.ledger, link, error, call_errbacks=True)
+        fail_chain(app, app.ledger, options.get("chain"), error)
+
+
+class Separate(group):
+    """A group that sends each task by itself."""
+
+    def delay(self, value: Any) -> None:
+        """Send it with the results of a chord.
+
+        Raises:
+            LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all of it was sent.
+        """
+        _follow(self.app, "a chord", value, self)
+
+
+def separate_body(app: Any, body: Any) -> Any:
+    """The body of a chord; a group as `Separate`."""
+    signature = maybe_signature(body, app=app)
+    return Separate.from_dict(dict(signature), app=app) if signature.subtask_type == "group" else body
 
 
 def _end(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
@@ -104,8 +125,9 @@ def _end(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
 
 
 def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
-    for errback in request.errbacks or ():
-        alone = Context({**vars(request), "chord": None, "errbacks": [errback]})
+    for number, errback in enumerate(request.errbacks or ()):
+        named = frozen(app, errback, f"{request.id}/{number}")
+        alone = Context({**vars(request), "chord": None, "errbacks": [named]})
         try:
             app.backend.mark_as_failure(request.id, error, request=alone, store_result=False)
         except PASSING:
@@ -172,11 +194,53 @@ def _request_of(task: Signature) -> Any:
 def _is_claimed(app: Any, request: Any) -> bool:
     """Whether somebody holds Celery's claim to send a chord that this run, or what is chained to it, takes part in."""
     chained = [_request_of(task) for link in request.chain or () for task in _tasks_of(app, link)]
-    groups = {part.group for part in (request, *chained) if part.chord and part.group}
-    for group in groups:
-        app.backend.restore_size(group)
-    claims = [app.backend.client.get(app.backend.get_key_for_group(group, ".c")) for group in groups]
+    named = {part.group for part in (request, *chained) if part.chord and part.group}
+    for name in named:
+        app.backend.restore_size(name)
+    claims = [app.backend.client.get(app.backend.get_key_for_group(name, ".c")) for name in named]
     return any(claim not in (None, b"done", "done") for claim in claims)
+
+
+def links_of(request: Any) -> dict[str, Any]:
+    """What follows a run in its canvas, as it stands now; empty where nothing does.
+
+    Args:
+        request: the run's, as Celery has it.
+    """
+    found = {name: getattr(request, name, None) for name in publisher.LINKS}
+    kept = {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
+    return kept if any(kept.values()) else {}
+
+
+def children(app: Any, following: Mapping[str, Any]) -> list[Any]:
+    """What follows a run next, as Celery keeps it among the children of its result.
+
+    Args:
+        app: the guarded app.
+        following: what `links_of` said.
+    """
+    chain = following.get("chain") or ()
+    nexts = [_first(app, link) for link in (*(following.get("callbacks") or ()), *chain[-1:])]
+    return [link.freeze().as_tuple() for link in nexts if not isinstance(link, chord)]
+
+
+def _first(app: Any, link: Any) -> Any:
+    """A copy of a link, or of the first task of a chain."""
+    signature = maybe_signature(link, app=app, clone=True)
+    return _first(app, signature.tasks[0]) if signature.subtask_type == "chain" else signature
+
+
+def last(app: Any, link: Any) -> Signature:
+    """The task whose result is that of a link."""
+    signature = maybe_signature(link, app=app)
+    if isinstance(signature, chord):
+        return last(app, signature.body)
+    return last(app, signature.tasks[-1]) if signature.subtask_type == "chain" else signature
+
+
+def derived(name: str) -> str:
+    """An id that is the same each time."""
+    return str(uuid5(NAMESPACE_OID, name))
 
 
 def frozen(app: Any, link: Any, name: str = "") -> Any:
@@ -186,11 +250,20 @@ def frozen(app: Any, link: Any, name: str = "") -> Any:
         app: the guarded app.
         link: a signature, or one as JSON.
         name: what the id is made of, where it must be the same each time.
+
+    Raises:
+        BadUsage: it has an idempotency key.
     """
     signature = maybe_signature(link, app=app)
+    if isinstance(signature, Signature) and {"key", "unique_for"} & signature.options.keys():
+        raise BadUsage(
+            f"An idempotency key cannot be used for {signature.task}",
+            expected="no id of its own: what follows a run has one that is worked out",
+            given=str(signature.options.get("key") or signature.options.get("unique_for")),
+        )
     if isinstance(signature, Signature) and not signature.options.get("task_id"):
         signature = signature.clone()
-        signature.freeze(str(uuid5(NAMESPACE_OID, name)) if name else None)
+        signature.freeze(derived(name) if name else None)
     return signature
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from celery.utils.log import get_logger
 
-from worker import links
+from worker import holding, links
 from worker.chords import PatientChords
 from worker.reliability.attempt import Attempt
 
@@ -33,7 +33,7 @@ class LedgerResults:
     ) -> Any:
         """Store a result, unless settle has done it in the same script that ended the run."""
         attempt = attempt_of(request)
-        if attempt is not None and attempt.settled:
+        if self.app.results_in_ledger and attempt is not None and attempt.settled:
             return result
         return super().store_result(task_id, result, state, traceback=traceback, request=request, **kw)  # type: ignore[misc]
 
@@ -49,11 +49,11 @@ class LedgerResults:
         """
         request: Any = kw.get("request")
         attempt = attempt_of(request)
-        if attempt is None or not attempt.settled or not has_links(request):
+        if attempt is None or not attempt.settled or not attempt.links:
             super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
             return
         try:
-            if self._went_on(attempt):
+            if self._went_on(attempt, request):
                 return
             links.fail_chain(self.app, attempt.ledger, request.chain, exc)
             request.chain = None  # Celery would end only the first of each of its links
@@ -62,28 +62,29 @@ class LedgerResults:
         except links.PASSING as error:
             log.warning("what follows %s is left to upkeep: %s", attempt.run_id, error)
 
-    def _went_on(self, attempt: Attempt) -> bool:
-        """Send the links of a run that succeeded."""
+    def _went_on(self, attempt: Attempt, request: Any) -> bool:
+        """Send the links of a run that succeeded; where its result is kept elsewhere, keep it."""
         run = attempt.ledger.find(attempt.run_id)
         if run is None or run.state != "succeeded":
             return False
+        self.store_result(attempt.run_id, run.result, "SUCCESS", request=request)
         links.send(self.app, attempt.ledger, attempt.run_id)
         return True
 
     def _confirm(self, request: Any) -> None:
         attempt = attempt_of(request)
-        if attempt is not None and attempt.settled and has_links(request):
+        if attempt is not None and attempt.settled and attempt.links:
             attempt.ledger.links_done(attempt.run_id)
+
+    def process_cleanup(self) -> None:
+        """An attempt is over, and with it what it sends."""
+        holding.end()
+        super().process_cleanup()  # type: ignore[misc]
 
 
 def attempt_of(request: Any) -> Attempt | None:
     """The attempt that a request is, or None."""
     return getattr(request, "attempt", None)
-
-
-def has_links(request: Any) -> bool:
-    """Whether something follows this run in a canvas."""
-    return bool(request.callbacks or request.errbacks or request.chain or request.chord)
 
 
 def with_ledger(backend: type) -> type:

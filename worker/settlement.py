@@ -14,7 +14,7 @@ from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
-from worker import pool, publisher
+from worker import holding, links, pool, publisher
 from worker.errors import AnpError, BadInput, LedgerUnavailable, LimitExceeded, LostOwnership
 from worker.redaction import cleared, hide, secrets_of
 from worker.reliability.attempt import Attempt
@@ -55,12 +55,16 @@ class Settlement:
             )
             self.fail(error)
         reason = "" if as_expected else f"not as expected: {self.task.expects}"
-        meta = self._meta(result, "SUCCESS")
-        self._settle("succeeded", reason=reason, result=text, as_expected=int(as_expected), meta=meta)
+        following = links.links_of(self.task.request)
+        meta = self._meta(result, "SUCCESS", following=following)
+        told = {"reason": reason, "result": text, "as_expected": int(as_expected), "meta": meta}
+        self._settle("succeeded", following=following, **told)
 
     def ignore(self, ignored: Ignore) -> NoReturn:
-        """The body asked that nothing be made of it."""
-        self._settle("succeeded", reason=f"ignored: {ignored}", as_expected=1)
+        """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs."""
+        chord = self.task.request.chord
+        following = {**dict.fromkeys(publisher.LINKS), "chord": chord} if chord else {}
+        self._settle("succeeded", following=following, reason=f"ignored: {ignored}", as_expected=1)
         raise ignored
 
     def fail(self, error: Exception) -> NoReturn:
@@ -144,18 +148,22 @@ class Settlement:
             meta=self._meta(error, "RETRY", error), message=changed,
         )  # fmt: skip
 
-    def _settle(self, outcome: Outcome, **data: Any) -> None:
+    def _settle(self, outcome: Outcome, *, following: dict[str, Any] | None = None, **data: Any) -> None:
         kept = {name: value for name, value in data.items() if value not in (None, "")}
         if "reason" in kept:
             kept["reason"] = cleared(kept["reason"], values=secrets_of(self.task))
         try:
+            if following is not None and following != self.attempt.links:
+                kept |= self._relinked(following)
             _, rung = self._ask(outcome, kept)
         except LostOwnership as lost:
             self.late(lost)
         except LedgerUnavailable as error:
             self._leave(error)
         pool.says(0)
-        self.attempt.settled = self.task.app.results_in_ledger
+        self.attempt.settled = True
+        if self.attempt.links and outcome in ("succeeded", "failed"):
+            holding.begin(self.task.app, self.attempt.run_id)
         publisher.try_ring(self.task.app, rung)
 
     def _ask(self, outcome: Outcome, data: dict[str, Any]) -> tuple[str, Ring]:
@@ -167,6 +175,13 @@ class Settlement:
             except SoftTimeLimitExceeded:
                 log.warning("%s has ended already: its soft time limit comes too late", attempt.run_id)
 
+    def _relinked(self, following: dict[str, Any]) -> dict[str, Any]:
+        """The body changed what follows it, which its row must know."""
+        attempt, store = self.attempt, self.task.ledger.store
+        row = json.loads(attempt.ask(store.read, "hget", self.task.ledger.row_key(attempt.run_id), "message"))
+        row["body"][2].update({name: following.get(name) for name in publisher.LINKS})
+        return {"message": json.dumps(row), "linked": int(bool(following))}
+
     def _described(self, error: BaseException) -> str:
         """An error as the ledger keeps it."""
         values = secrets_of(self.task)
@@ -175,8 +190,10 @@ class Settlement:
             "traceback": cleared(_trace(error), values=values), "retry_safe": getattr(error, "retry_safe", None),
         })  # fmt: skip
 
-    def _meta(self, result: Any, status: str, error: BaseException | None = None) -> str:
-        """Celery's own record of the result, as its backend would store it."""
+    def _meta(
+        self, result: Any, status: str, error: BaseException | None = None, following: dict[str, Any] | None = None
+    ) -> str:
+        """Celery's own record of the result, as its backend would store it once what follows is sent."""
         task, request = self.task, self.task.request
         if not task.meta_key(request.id) or request.ignore_result:
             return ""
@@ -184,6 +201,7 @@ class Settlement:
         stored = task.backend.encode_result(result, status) if error else result
         meta = task.backend._get_result_meta(result=stored, state=status, traceback=trace, request=request)
         meta["task_id"] = request.id
+        meta["children"] = [*(meta.get("children") or ()), *links.children(task.app, following or {})]
         encoded = task.backend.encode(meta)
         return encoded.decode() if isinstance(encoded, bytes) else str(encoded)
 

@@ -16,7 +16,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
-from worker import doorbell, enqueue, node, pool, publisher
+from worker import doorbell, enqueue, links, node, pool, publisher
 from worker.contract import Checked
 from worker.declaration import DeclaredTask
 from worker.errors import BadInput, BadUsage, LedgerUnavailable, LostOwnership, Refused
@@ -49,6 +49,13 @@ class ReliableTask(DeclaredTask):
             given="self.replace",
         )
 
+    def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
+        """Celery's own; a part has the same id in each attempt, and is counted once."""
+        if self.attempt is not None:
+            self.attempt.added += 1
+            sig.set(task_id=links.derived(f"{self.run_id}/added/{self.attempt.added}"))
+        return super().add_to_chord(sig, lazy)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Celery's tracer calls this in the worker's child; anyone else gets the plain body."""
         if self.request.called_directly:
@@ -56,6 +63,7 @@ class ReliableTask(DeclaredTask):
         if self.request.is_eager or self.attempt:
             return self.run(*args, **kwargs)
         attempt, args, kwargs = self._begin(args, kwargs)
+        attempt.links = links.links_of(self.request)
         self.request.attempt = attempt
         ends = Settlement(self, attempt)
         if attempt.kind == "rollback":
@@ -114,8 +122,11 @@ class ReliableTask(DeclaredTask):
         checked = self.contract.check(args, kwargs)
         message, queue, priority = publisher.message_for(self, request.id, checked)
         message.headers.update({name: getattr(request, name, None) for name in publisher.FAMILY})
-        links = {name: getattr(request, name, None) for name in publisher.LINKS}
-        message = message._replace(body=(checked.args, checked.kwargs, links))
+        for kind in ("callbacks", "errbacks"):
+            following = enumerate(links.listed(getattr(request, kind, None)))
+            setattr(request, kind, [links.frozen(self.app, link, f"{request.id}/{kind}/{n}") for n, link in following])
+        embed = {name: getattr(request, name, None) for name in publisher.LINKS}
+        message = message._replace(body=(checked.args, checked.kwargs, embed))
         drafted = enqueue.draft(self, checked, {"task_id": request.id})
         self.ledger.plan([publisher.complete(drafted.new, message, queue, priority)])
 

@@ -117,7 +117,10 @@ class Journal:
         """Nobody writes meanwhile: to stop a process here is to be sure that it does not hold the store."""
         with Path(f"{self.path}.lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has the file open, and the lock
 
     def _standing(self) -> Standing:
         """What was kept, and what was written after it by one who died before he could keep it."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from celery.backends.redis import RedisBackend
 
 from worker.app import app
-from worker.chords import ChordWaits
+from worker.chords import COUNTING, ChordWaits, Counting
 from worker.errors import LedgerFull, LedgerUnavailable
 from worker.results import with_ledger
+
+
+@contextmanager
+def counted_anew() -> Iterator[None]:
+    """A part is counted while an error is being handled, as Celery's tracer does."""
+    counting = COUNTING.set(Counting("group"))
+    yield
+    COUNTING.reset(counting)
 
 
 @pytest.mark.parametrize("passing", [ChordWaits(KeyError()), LedgerFull("as asked"), LedgerUnavailable("as asked")])
@@ -18,10 +28,16 @@ def test_a_chord_that_waits_is_not_cleaned_up(passing: BaseException) -> None:
     backend: Any = with_ledger(RedisBackend)(app=app, url="redis://127.0.0.1:1/0")
     cleaned: list[dict[str, Any]] = []
     backend.__dict__["_chord_cleanup_script"] = lambda **call: cleaned.append(call)
+    counting = COUNTING.set(Counting("group"))
     try:
         raise passing
     except BaseException:
         backend._chord_cleanup_script(keys=[], args=[], client=None)
-    assert not cleaned
+        assert not cleaned
+        with counted_anew():
+            backend._chord_cleanup_script(keys=[], args=[], client=None)
+        assert cleaned.pop(), "the error was there before the part was counted"
+    finally:
+        COUNTING.reset(counting)
     backend._chord_cleanup_script(keys=[], args=[], client=None)
     assert cleaned, "after a body that was sent it is"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -52,6 +52,10 @@ class Attempt:
     undo_limit: int
     entry_limit: int
     settled: bool = False
+    #: What follows in its canvas, as it stood before the body could change it; empty where nothing does.
+    links: Mapping[str, Any] = field(default_factory=dict)
+    #: How often it has added a part to its chord.
+    added: int = 0
     _steps: dict[str, str] | None = field(default=None)
     _given: set[str] = field(default_factory=set)
 

@@ -257,6 +257,10 @@ class Ledger(Reader):
         """Ended runs whose next links nobody confirmed."""
         return list(self.store.call("links", "due", most))
 
+    def links_held(self, run_id: str) -> None:
+        """The next links of a run are being sent: for another grace nobody else needs to."""
+        self.store.call("links", "held", run_id)
+
     def links_done(self, run_id: str) -> None:
         """The next links of a run are sent."""
         self.store.call("links", "done", run_id)

@@ -1,4 +1,5 @@
--- Settle an attempt. ARGV: id, node, fence, outcome, JSON { reason, result, error, as_expected, meta, delay, message }.
+-- Settle an attempt. ARGV: id, node, fence, outcome, JSON { reason, result, error, as_expected, meta, delay, message,
+-- linked }.
 -- outcome: succeeded | failed | retry | requeue | cancelled | rolled_back | rollback_retry | rollback_failed | parked.
 -- Answers { state, time and what to ring }, or { 'refused', state } to who does not own the run (any more).
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -13,6 +14,7 @@ if outcome == 'succeeded' then unset(id, 'error') end
 if data.result then set(id, 'result', data.result) end
 if data.error then set(id, 'error', data.error) end
 if data.as_expected then set(id, 'as_expected', data.as_expected) end
+if data.linked then set(id, 'linked', data.linked) end
 if data.message then set(id, 'message', data.message, 'edited', '1') end
 local cancel = get(id, 'cancel')
 if cancel ~= '' and (outcome == 'retry' or outcome == 'requeue' or outcome == 'failed') then
