@@ -46,6 +46,17 @@ def test_a_deaf_worker_is_found_beside_a_busy_child_whose_run_goes_back(stack: S
     assert [step.reason for step in run.history if "shut down" in step.reason or "deaf" in step.reason]
 
 
+def test_a_worker_that_stopped_reading_its_childrens_results_reads_on(stack: Stack) -> None:
+    stack.settings["tasks"] = "tests.support.probe,tests.support.unread"
+    worker = stack.worker(concurrency=1)
+    assert add.delay(1, 2).get(timeout=10) == 3
+    os.kill(worker.pid, signal.SIGUSR2)
+    late = [add.delay(n, n) for n in range(3)]
+    assert [stack.reaches(r.id, "succeeded", 15).result for r in late] == [0, 2, 4]
+    assert "nobody read the results" in worker.said()
+    assert worker.process.poll() is None
+
+
 def test_a_busy_worker_stays_and_one_that_holds_work_back_for_its_rate_limit(stack: Stack) -> None:
     stack.settings["tasks"] = "tests.support.probe,tests.support.deafness"
     worker = stack.worker(concurrency=1)
