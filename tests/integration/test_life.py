@@ -57,6 +57,24 @@ def test_a_chain_goes_on_with_each_result(stack: Stack) -> None:
     assert chain(add.s(1, 2), add.s(3), add.s(4))().get(timeout=10) == 10
 
 
+@pytest.mark.parametrize(
+    "made", [lambda: chain(add.s(1, 2), add.s(3)), lambda: chain(add.s(1, 2), chord([add.s(1), add.s(2)], total.s()))]
+)
+def test_a_chain_object_that_was_sent_is_refused(stack: Stack, made: Any) -> None:
+    once = made()
+    first = once()
+    with pytest.raises(BadUsage, match="has been sent before"):
+        once()
+    first.get(timeout=10)
+    with pytest.raises(BadUsage, match="has been sent before"):
+        once()
+
+
+def test_a_link_takes_no_idempotency_key(stack: Stack) -> None:
+    with pytest.raises(BadUsage, match="idempotency key"):
+        add.apply_async((1, 2), link=add.s(1).set(key="once"))
+
+
 def test_a_group_gives_every_result(stack: Stack) -> None:
     assert group(add.s(n, n) for n in range(6))().get(timeout=10) == [0, 2, 4, 6, 8, 10]
 
