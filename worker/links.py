@@ -212,6 +212,18 @@ def links_of(request: Any) -> dict[str, Any]:
     return kept if any(kept.values()) else {}
 
 
+def name_own(app: Any, request: Any) -> None:
+    """Give an id to what follows a run and has none, the same each time.
+
+    Args:
+        app: the guarded app.
+        request: the run's.
+    """
+    for kind in ("callbacks", "errbacks", "chain"):
+        following = enumerate(listed(getattr(request, kind, None)))
+        setattr(request, kind, [frozen(app, link, f"{request.id}/{kind}/{number}") for number, link in following])
+
+
 def children(app: Any, following: Mapping[str, Any]) -> list[Any]:
     """What follows a run next, as Celery keeps it among the children of its result.
 

@@ -14,7 +14,7 @@ from typing import Any
 from worker import links
 from worker.errors import BadUsage
 
-#: Chains that a process remembers: those that go round their first tasks now.
+#: Chains that a process remembers, the newest ones; older ones have rows by then.
 MOST = 1000
 
 

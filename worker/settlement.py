@@ -55,7 +55,7 @@ class Settlement:
             )
             self.fail(error)
         reason = "" if as_expected else f"not as expected: {self.task.expects}"
-        following = links.links_of(self.task.request)
+        following = self._following()
         meta = self._meta(result, "SUCCESS", following=following)
         told = {"reason": reason, "result": text, "as_expected": int(as_expected), "meta": meta}
         self._settle("succeeded", following=following, **told)
@@ -162,6 +162,8 @@ class Settlement:
             self._leave(error)
         pool.says(0)
         self.attempt.settled = True
+        if following is not None:
+            self.attempt.links = following
         if self.attempt.links and outcome in ("succeeded", "failed"):
             holding.begin(self.task.app, self.attempt.run_id)
         publisher.try_ring(self.task.app, rung)
@@ -174,6 +176,13 @@ class Settlement:
                 return attempt.ask(settle, attempt.run_id, attempt.node, attempt.fence, outcome, **data)
             except SoftTimeLimitExceeded:
                 log.warning("%s has ended already: its soft time limit comes too late", attempt.run_id)
+
+    def _following(self) -> dict[str, Any]:
+        """What follows after the body; what it put there itself has no id yet."""
+        request = self.task.request
+        if links.links_of(request) != self.attempt.links:
+            links.name_own(self.task.app, request)
+        return links.links_of(request)
 
     def _relinked(self, following: dict[str, Any]) -> dict[str, Any]:
         """The body changed what follows it, which its row must know."""

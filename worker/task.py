@@ -122,9 +122,7 @@ class ReliableTask(DeclaredTask):
         checked = self.contract.check(args, kwargs)
         message, queue, priority = publisher.message_for(self, request.id, checked)
         message.headers.update({name: getattr(request, name, None) for name in publisher.FAMILY})
-        for kind in ("callbacks", "errbacks"):
-            following = enumerate(links.listed(getattr(request, kind, None)))
-            setattr(request, kind, [links.frozen(self.app, link, f"{request.id}/{kind}/{n}") for n, link in following])
+        links.name_own(self.app, request)
         embed = {name: getattr(request, name, None) for name in publisher.LINKS}
         message = message._replace(body=(checked.args, checked.kwargs, embed))
         drafted = enqueue.draft(self, checked, {"task_id": request.id})

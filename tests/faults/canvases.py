@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import cycle
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 from kombu import Connection
 
 from tests.faults.scene import Scene
+from tests.support.eventually import eventually
 from worker import publisher
 from worker.app import app
-from worker.errors import LedgerUnavailable
 from worker.reliability.records import NewRun, Ring
 from worker.reliability.run import Run
 
-T = TypeVar("T")
-#: Seconds between two canvases, and between two tries of one whose ledger is away.
+#: Seconds between two canvases, and that the ledger may be away.
 EVERY = 3.0
-AGAIN = 0.2
+AWAY = 60.0
 #: What the runs do.
 STEP: list[list[Any]] = [["effect", "e"]]
 UNDONE: list[list[Any]] = [["undo", "u"], ["effect", "u"], ["fail", "KeyError"]]
@@ -50,12 +48,9 @@ class Canvases:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
         """Begin no further ones; the last is planned whole."""
         self._stopped.set()
-        self._thread.join(timeout=60)
+        self._thread.join(timeout=2 * AWAY)
         assert not self._thread.is_alive(), "the last canvas is still not planned"
 
     def missing(self, runs: Sequence[Run]) -> Iterator[str]:
@@ -74,7 +69,7 @@ class Canvases:
         for kind in cycle(kinds):
             if self._stopped.wait(EVERY):
                 return
-            _, rung = until_redis_answers(partial(self.scene.ledger.plan, kind()))
+            _, rung = eventually(partial(self.scene.ledger.plan, kind()), AWAY, "a canvas to be planned")
             self._ring(rung)
 
     def _ring(self, rung: Ring) -> None:
@@ -95,7 +90,7 @@ class Canvases:
         last = self.scene.link(STEP)
         body, group = self.scene.link(STEP).set(link=[last]), str(uuid4())
         key = app.backend.get_key_for_group(group, ".s")
-        until_redis_answers(partial(self.scene.ledger.store.read, "set", key, 3))
+        eventually(partial(self.scene.ledger.store.read, "set", key, 3), AWAY, "the size of a chord to be kept")
         parts = [self.scene.draft(*STEP, group=group, group_index=number, chord=body) for number in range(3)]
         names = [part.run_id for part in parts]
         self.follows |= dict.fromkeys(names, ((), ""))
@@ -108,12 +103,3 @@ class Canvases:
         first = self.scene.draft(*UNDONE, errbacks=[errback])
         self.follows |= {first.run_id: ((), ""), errback.id: ((first.run_id,), "rolled_back")}
         return [first]
-
-
-def until_redis_answers(ask: Callable[[], T]) -> T:
-    """Ask again while the ledger is away."""
-    while True:
-        try:
-            return ask()
-        except LedgerUnavailable:
-            time.sleep(AGAIN)

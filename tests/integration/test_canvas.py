@@ -15,47 +15,13 @@ from celery.result import AsyncResult
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import noted, probe
-from tests.support.severed import body, exits, heard, mark, passes, plain, replaces, step, strict, total
-from tests.support.stack import Stack, on_empty_redis
+from tests.support.severed import body, exits, plain, replaces, step, strict, total
+from tests.support.stack import on_empty_redis
+from tests.support.started import Started
 from worker.errors import BadUsage
 
 #: Seconds for a claim of Celery's to run out (6), and for upkeep to look twice (5 each).
 LONG = 25
-
-
-class Started:
-    """What the tests look at.
-
-    Args:
-        stack: with its worker.
-    """
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.path = str(stack.journal)
-        self.results: dict[str, Any] = {}
-
-    def dies(self, name: str, where: str, **more: Any) -> dict[str, Any]:
-        """The input of a step that is cut off."""
-        return {"dies": mark(self.stack.folder, name, where), **more}
-
-    def passing(self, name: str) -> Any:
-        """A callback."""
-        return passes.s(name=name, path=self.path)
-
-    def hearing(self, name: str) -> Any:
-        """An errback that is a run."""
-        return heard.s(name=name, path=self.path)
-
-    def told(self, name: str) -> int:
-        """How many callbacks and errbacks of a name ran."""
-        return len(self.stack.lines("passed", name=name)) + len(self.stack.lines("heard", name=name))
-
-    def quiet(self) -> bool:
-        """Whether every link is confirmed and every run has ended, with nothing left to be cut off."""
-        store = self.stack.ledger.store
-        left = store.client.zcard(store.key("links")) or list(self.stack.folder.glob("*.confirming"))
-        return not left and all(run.final for run in self.stack.ledger.runs(1000))
 
 
 @pytest.fixture(scope="module")

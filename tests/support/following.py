@@ -17,14 +17,16 @@ from worker.reliability.retry import Retries
 
 
 @app.task(bind=True, name="following.stops", **OURS)
-def stops(self: Any, x: int, how: str, dies: str = "") -> int:
-    """Its body lets nothing follow."""
+def stops(self: Any, x: int, how: str, link: dict[str, Any] | None = None, dies: str = "") -> int:
+    """Its body lets nothing follow, or a link."""
     if how == "ignore":
         raise Ignore("as asked")
     if how == "chain":
         self.request.chain = None
     if how == "callbacks":
         self.request.callbacks = None
+    if how == "links":
+        self.request.callbacks = [link]
     return x
 
 

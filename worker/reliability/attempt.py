@@ -52,7 +52,7 @@ class Attempt:
     undo_limit: int
     entry_limit: int
     settled: bool = False
-    #: What follows in its canvas, as it stood before the body could change it; empty where nothing does.
+    #: What follows in its canvas, as its row knows it; empty where nothing does.
     links: Mapping[str, Any] = field(default_factory=dict)
     #: How often it has added a part to its chord.
     added: int = 0
