@@ -12,7 +12,7 @@ import billiard.pool
 from celery import bootsteps, signals
 from celery.worker import state
 
-from worker import pool, revoke
+from worker import hearing, pool, revoke
 from worker.deaf import Ear, leave
 from worker.errors import AnpError
 from worker.node import Lease, separate
@@ -35,6 +35,7 @@ class NodeStep(bootsteps.StartStopStep):
         """Registers with the ledger before the pool forks, so that every child knows its node."""
         app = worker.app
         revoke.install()
+        hearing.install()
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             from worker.app import check_tasks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -17,9 +16,6 @@ from worker.reconcile import Report
 from worker.unacked import is_doorbell, keep_doorbells_out
 
 log = get_logger(__name__)
-
-#: Seconds between two looks at whether every child is heard.
-RESULTS_EVERY = 2.0
 
 
 def lost_when_unblocked(loop: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,21 +51,6 @@ class LedgerConsumer(Consumer):
         connection = super().connection_for_read(heartbeat)
         keep_doorbells_out(connection)
         return connection
-
-    def register_with_event_loop(self, hub: Any) -> None:
-        """The event loop begins, or begins again with a new connection."""
-        super().register_with_event_loop(hub)
-        if hasattr(self.pool._pool, "_fileno_to_outq"):  # a pool of processes
-            hub.call_repeatedly(RESULTS_EVERY, partial(self._read_results, hub))
-
-    def _read_results(self, hub: Any) -> None:
-        """Read what each child says. After a lost connection the loop was seen to have left one out (1 in some 200, the
-        cause not found): its results stayed in the pipe, and it got no further task while the worker took messages."""
-        children = self.pool._pool
-        for file, child in list(children._fileno_to_outq.items()):
-            if file not in hub.readers and child._is_alive():
-                log.warning("nobody read the results of child %s: reading on", child.pid)
-                hub.add_reader(file, children.handle_result_event, file)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
         """What is done with a message that comes."""

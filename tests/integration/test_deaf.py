@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from collections.abc import Iterator
 
 import psutil
+import pytest
 
 from tests.support.eventually import eventually
+from tests.support.halves import fails
 from tests.support.journal import Journal
 from tests.support.probe import add, probe, rare
+from tests.support.proxy import Proxy
 from tests.support.stack import Stack
 from worker.deaf import EXIT
 
@@ -46,15 +51,45 @@ def test_a_deaf_worker_is_found_beside_a_busy_child_whose_run_goes_back(stack: S
     assert [step.reason for step in run.history if "shut down" in step.reason or "deaf" in step.reason]
 
 
-def test_a_worker_that_stopped_reading_its_childrens_results_reads_on(stack: Stack) -> None:
-    stack.settings["tasks"] = "tests.support.probe,tests.support.unread"
+@pytest.fixture
+def proxy(stack: Stack) -> Iterator[Proxy]:
+    """Between a worker and Redis; its children say what is long in two halves."""
+    with Proxy(int(stack.redis_url.rpartition(":")[2].partition("/")[0])) as proxy:
+        stack.settings["tasks"] = "tests.support.probe,tests.support.halves"
+        stack.settings["redis_url"] = re.sub(r":\d+/", f":{proxy.port('worker')}/", stack.redis_url)
+        yield proxy
+
+
+def has_said_a_half(stack: Stack, size: int) -> None:
+    """A run has failed, and its child has told its main process the error, of so many characters, in part."""
+    run_id = fails.delay(str(stack.journal), size).id
+    eventually(lambda: Journal(stack.journal).lines("at"), 20, "the child to have said a half")
+    assert stack.ends(run_id).state == "failed"
+
+
+@pytest.mark.parametrize("size", [20_000, 200_000], ids=["its length", "a part of it"])
+def test_a_worker_that_connects_again_hears_what_its_child_says_to_the_end(
+    stack: Stack, proxy: Proxy, size: int
+) -> None:
     worker = stack.worker(concurrency=1)
-    assert add.delay(1, 2).get(timeout=10) == 3
-    os.kill(worker.pid, signal.SIGUSR2)
-    late = [add.delay(n, n) for n in range(3)]
-    assert [stack.reaches(r.id, "succeeded", 15).result for r in late] == [0, 2, 4]
-    assert "nobody read the results" in worker.said()
-    assert worker.process.poll() is None
+    child = [one.pid for one in worker.children()]
+    has_said_a_half(stack, size)
+    proxy.cut()
+    eventually(lambda: worker.said().count("Connected to") == 2, 20, "the worker to connect again")
+    Journal(stack.journal).open("rest")
+    assert stack.ends(add.delay(1, 2).id).result == 3
+    assert [one.pid for one in worker.children()] == child
+
+
+def test_a_worker_that_ends_while_it_connects_again_hears_its_child_to_the_end(stack: Stack, proxy: Proxy) -> None:
+    worker = stack.worker(concurrency=1)
+    has_said_a_half(stack, 200_000)
+    proxy.cut(refuse=True)
+    eventually(lambda: "Cannot connect" in worker.said(), 20, "the worker to have lost its connection")
+    worker.process.terminate()
+    eventually(lambda: "Warm shutdown" in worker.said(), 20, "the worker to begin its end")
+    Journal(stack.journal).open("rest")
+    assert worker.process.wait(timeout=20) == 0
 
 
 def test_a_busy_worker_stays_and_one_that_holds_work_back_for_its_rate_limit(stack: Stack) -> None:
