@@ -60,7 +60,7 @@ def storm(folder: Path, seconds: float, seed: int) -> int:
         0 when nothing was lost, doubled or overlapped, else 1.
     """
     from tests.faults.canvases import Canvases
-    from tests.faults.scene import Scene
+    from tests.faults.scene import Scene, life
     from tests.faults.storm import Storm
     from tests.faults.tally import tally
 
@@ -84,8 +84,12 @@ def storm(folder: Path, seconds: float, seed: int) -> int:
         print(f"  {count:>4}  {what}")
     print(f"  {len(weather.by_themselves):>4}  left by themselves and were replaced {weather.by_themselves or ''}")
     print(found)
-    for line in (found.lost + found.doubled + found.overlaps)[:40]:
+    wrong = (found.lost + found.doubled + found.overlaps)[:40]
+    for line in wrong:
         print("!", line)
+    for run in runs:
+        if any(run.run_id in line for line in wrong):
+            print(life(run))
     return 0 if found.good else 1
 
 

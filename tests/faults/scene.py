@@ -283,9 +283,14 @@ class Scene:
         """Everything that was recorded, for who looks for the cause of a failure."""
         parts = [f"struck at {datetime.fromtimestamp(self.struck, UTC)}"]
         with suppress(AnpError):
-            for run in self.runs():
-                steps = [f"{step.time:%H:%M:%S.%f} {step.after} {step.node} {step.reason}" for step in run.history]
-                parts.append("\n  ".join([f"{run.run_id}: {run.state}", *steps]))
+            parts += [life(run) for run in self.runs()]
         parts += [f"{datetime.fromtimestamp(line.pop('at'), UTC):%H:%M:%S.%f} {line}" for line in self.journal.lines()]
         parts += [f"--- {process.name}\n{process.said()[-4000:]}" for process in self.stack.processes]
         return "\n".join(parts)
+
+
+def life(run: Run) -> str:
+    """What became of a run, line by line."""
+    steps = [f"{step.time:%H:%M:%S.%f} {step.after} {step.node} {step.reason}" for step in run.history]
+    entries = [f"undo {entry.name} of attempt {entry.attempt}: {entry.outcome} {entry.note}" for entry in run.undo]
+    return "\n  ".join([f"{run.run_id}: {run.state}", *steps, *entries])

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from redis import Redis
+from redis import Connection, Redis
+from redis.exceptions import ConnectionError
 
 from tests.support.moved import NODE, Moved, begin, new, settle, state
 from worker import pool
 from worker.app import app
 from worker.errors import KeyConflict, LedgerFull, LostOwnership, Refused, UnknownName
 from worker.reconcile import Reconciler
+from worker.reliability.attempt import Attempt
 from worker.reliability.records import Decision, Keeping
 
 
@@ -239,21 +241,42 @@ def test_a_failed_rollback_keeps_its_lock_until_somebody_resolves_it(ledger: Mov
 def test_undo_entries_have_a_limit_and_none_is_half_written(ledger: Moved) -> None:
     ledger.plan([new("a", hook=True)])
     fence = begin(ledger, "a").fence
-    entry = json.dumps({"name": "u", "data": {"text": "x" * 50}, "attempt": 1})
-    assert ledger.record("a", NODE, fence, "undo", 150, entry) == "ok"
-    assert ledger.record("a", NODE, fence, "undo", 150, entry) == "full"
+    entries = [json.dumps({"name": name, "data": {"text": "x" * 50}, "attempt": 1}) for name in "uv"]
+    assert ledger.record("a", NODE, fence, "undo", 150, entries[0]) == "ok"
+    assert ledger.record("a", NODE, fence, "undo", 150, entries[1]) == "full"
     assert len(ledger.run("a").undo) == 1
+
+
+def test_an_undo_entry_that_is_sent_again_because_its_answer_was_lost_is_kept_once(
+    ledger: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.plan([new("a", hook=True)])
+    begun = begin(ledger, "a")
+    attempt = Attempt(ledger, "a", NODE, begun.fence, 1, 0, "run", 1000, 1000)
+    attempt.undo("mail", {"to": 1})
+    read = Connection.read_response
+
+    def hear_nothing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        read(self, *args, **kwargs)
+        monkeypatch.setattr(Connection, "read_response", read)
+        raise ConnectionError("the answer is lost")
+
+    monkeypatch.setattr(Connection, "read_response", hear_nothing)
+    attempt.undo("mail", {"to": 2})
+    assert Connection.read_response is read
+    attempt.undo("mail", {"to": 2})
+    assert [entry.data["to"] for entry in ledger.run("a").undo] == [1, 2, 2]
 
 
 def test_each_attempt_has_the_whole_limit_for_its_undo_entries(ledger: Moved) -> None:
     ledger.plan([new("a", hook=True)])
-    entry = json.dumps({"name": "u", "data": {}, "attempt": 1})
 
     def fill(token: str) -> int:
-        fence = begin(ledger, "a", token).fence
-        for answer in ("ok", "full"):
-            assert ledger.record("a", NODE, fence, "undo", len(entry), entry) == answer
-        return fence
+        begun = begin(ledger, "a", token)
+        for name, answer in (("u", "ok"), ("v", "full")):
+            entry = json.dumps({"name": name, "data": {}, "attempt": begun.attempt})
+            assert ledger.record("a", NODE, begun.fence, "undo", len(entry), entry) == answer
+        return begun.fence
 
     ledger.settle("a", NODE, fill("first"), "retry", delay=0)
     ledger.promote()

@@ -29,7 +29,8 @@ START = 1_000_000_000
 AGES = 10_000_000_000
 LEASE = 9_000
 KEEPING = Keeping(short=600_000, long=1_200_000, rows=3)
-ENTRY = json.dumps({"name": "u", "data": {}, "attempt": 1})
+#: Characters of an undo entry.
+ENTRY = 60
 
 #: A message as the broker's list holds it, before the script has put its stamp in.
 WIRE = json.dumps({"headers": {"anp_rung": 0}})
@@ -57,6 +58,7 @@ class Pair:
         self.deliveries: list[tuple[str, str, str, str]] = []
         self.attempts: list[tuple[str, str, int, str]] = []
         self.ends: dict[str, int] = {}
+        self.entries = 0
         client.set(CLOCK, START // 1000)
 
     def clear(self) -> None:
@@ -179,17 +181,19 @@ class Pair:
         self.same(ring, rung)
 
     def write(self, run_id: str, node: str, fence: int, what: str, most: int) -> None:
-        """Record something of an attempt."""
+        """Record something of an attempt; its answer is lost, so that it is sent again."""
+        self.entries += 1
+        entry = json.dumps({"name": "u", "data": {}, "attempt": 1, "entry": self.entries}).ljust(ENTRY)
         values: dict[str, tuple[str | int, ...]] = {
-            "undo": (most * len(ENTRY), ENTRY), "step": ("find", "1"), "progress": (1, 2),
+            "undo": (most * ENTRY, entry), "step": ("find", "1"), "progress": (1, 2),
         }  # fmt: skip
         expected, _ = self.model.record(run_id, node, fence, what, most)
         try:
-            answer = self.ledger.record(run_id, node, fence, what, *values[what])
+            answers = {self.ledger.record(run_id, node, fence, what, *values[what]) for _ in range(2)}
         except LostOwnership:
             agree(None, expected, "the owner of a run")
             return
-        agree(answer, "ok" if expected else "full", what)
+        agree(answers, {"ok" if expected else "full"}, what)
 
     def beat(self, node: str, new: bool = False) -> bool:
         """A node renews its lease; whether it still has one."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from worker.clock import boottime
@@ -58,6 +59,8 @@ class Attempt:
     added: int = 0
     _steps: dict[str, str] | None = field(default=None)
     _given: set[str] = field(default_factory=set)
+    #: Numbers its undo entries, so that one is kept once however often it is sent.
+    _entries: Iterator[int] = field(default_factory=lambda: count(1))
 
     def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Do a step once per run; later attempts get its stored result.
@@ -108,7 +111,7 @@ class Attempt:
             LimitExceeded: the entry, or all entries of the attempt, are too large; the effect must not happen.
         """
         try:
-            text = json.dumps({"name": name, "data": data, "attempt": self.number})
+            text = json.dumps({"name": name, "data": data, "attempt": self.number, "entry": next(self._entries)})
         except (TypeError, ValueError) as error:
             raise LimitExceeded(
                 f"Undo entry {name!r} cannot be kept", expected="JSON values", given=str(error)

@@ -1,10 +1,13 @@
 -- Record something of a running attempt, for who holds its fence. ARGV: id, node, fence, what, then:
 --   undo <limit of bytes> <JSON>    an undo entry, before its effect        step <name> <JSON>   a finished step
+--                                   (no two of one text: that is a replay)
 --   progress <done> <total>                                                 outcome <index> <JSON>   an entry was handled
 -- Answers 'ok', 'full' (undo entries of this attempt beyond their limit), or 'lost'.
+local REPLAYED = 100         -- entries behind which a replay may come: other threads of the body wrote them
 local id, node, fence, what = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then return 'lost' end
 if what == 'undo' then
+  if redis.call('LPOS', P .. 'undo:' .. id, ARGV[6], 'RANK', -1, 'MAXLEN', REPLAYED) then return 'ok' end
   local bytes = number(id, 'undo_bytes') + #ARGV[6]
   if bytes > tonumber(ARGV[5]) then return 'full' end
   set(id, 'undo_bytes', bytes)
