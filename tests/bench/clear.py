@@ -14,6 +14,7 @@ from typing import Any
 from tests.bench.place import Place
 from tests.bench.rounds import middle
 from tests.bench.table import Line
+from tests.support.eventually import eventually
 from worker.embedded.server import CACHE, RedisServer
 from worker.settings import Settings
 from worker.site import clearing
@@ -27,16 +28,16 @@ RATE, PAUSE = 50_000, 5
 #: Bytes of a page here: the keys are what counts.
 BODY = "x" * 200
 BATCH = 5_000
+#: Times that a reader asks while nobody clears.
+ASKS = 1_000
 #: Asks for one key again and again from a process of its own, so that it sees the cache and not our own work.
 READER = """
-import sys, json, time, redis
+import sys, json, threading, time, redis
 client = redis.Redis.from_url(sys.argv[1]); client.ping(); print("ready", flush=True)
-waits, end = [], False
-import threading
-threading.Thread(target=lambda: (sys.stdin.read(), globals().update(end=True)), daemon=True).start()
-while not end:
+waits, end = [], threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), end.set()), daemon=True).start()
+while not end.wait(0.0005):
     began = time.perf_counter(); client.get("anp:site:page:/kept/"); waits.append((time.perf_counter() - began) * 1000)
-    time.sleep(0.0005)
 print(json.dumps(waits))
 """
 
@@ -63,7 +64,7 @@ def lines(place: Place) -> list[Line]:
         sides: dict[str, tuple[Callable[[], None], Callable[[], int]]] = {
             "pages": (lambda: _fill_pages(cache, count), lambda: _pages(cache)),
             "group": (lambda: _fill_group(cache, known, count), lambda: _group(cache, known)),
-            "idle": (lambda: None, lambda: _nothing(count)),
+            "idle": (lambda: None, lambda: _nothing(cache, count)),
             "naive": (lambda: _fill_pages(cache, count), lambda: _naive(cache)),
         }
         rounds: dict[str, list[Round]] = {name: [] for name in sides}
@@ -129,10 +130,17 @@ def _group(cache: ObjectCache, known: Settings) -> int:
     return sweep(cache.client, Objects.of(cache.client, known).root, "post-queries:")
 
 
-def _nothing(count: int) -> int:
-    """What a reader waits on this machine anyway."""
-    time.sleep(1)
+def _nothing(cache: ObjectCache, count: int) -> int:
+    """What a reader waits on this machine anyway, until it has asked often enough."""
+    wanted = _asked(cache) + ASKS
+    eventually(lambda: _asked(cache) >= wanted, 60, "the reader to have asked")
     return count
+
+
+def _asked(cache: ObjectCache) -> int:
+    """How many keys Redis was asked for, one by one."""
+    told: Any = cache.client.info("commandstats")
+    return int(told.get("cmdstat_get", {}).get("calls", 0))
 
 
 def _naive(cache: ObjectCache) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,11 +63,12 @@ def ends(way: str) -> Any:
 @app.task(name="ending.stubborn", retries=Retries(max=0), no_rollback="changes nothing", **OURS)
 def goes_on(path: str) -> None:
     """Swallows its soft time limit and goes on."""
+    journal = Journal(path)
     try:
-        time.sleep(60)
+        journal.wait_at("nobody opens it")
     except SoftTimeLimitExceeded:
-        Journal(path).write("swallowed")
-    time.sleep(60)
+        journal.write("swallowed")
+    journal.wait_at("nor this one")
 
 
 @app.task(bind=True, name="ending.undo", undo_limit=2000, retries=Retries(max=2, first=0.1), **OURS)

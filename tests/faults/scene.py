@@ -21,14 +21,14 @@ from kombu import Connection
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
+from tests.support.linked import LinkedStack
 from tests.support.probe import probe
 from tests.support.proxy import Proxy
-from tests.support.stack import Process, Stack
+from tests.support.stack import Process
 from worker import enqueue, publisher
 from worker.app import app
 from worker.embedded.server import LEDGER, RedisServer
 from worker.errors import AnpError
-from worker.port import HOST
 from worker.reliability.records import NewRun, Ring
 from worker.reliability.run import Run
 
@@ -38,27 +38,6 @@ LEASE = 3.0
 NO_TICKS = '[[schedule]]\nname = "never"\ntask = "probe.add"\ncron = "0 0 1 1 *"\ninput = { x = 1, y = 2 }\n'
 #: A queue that nobody reads until `Scene.listen`.
 LATER = "later"
-
-
-class LinkedStack(Stack):
-    """A stack whose processes each have a link of their own to Redis.
-
-    Args:
-        folder: for logs and the journal.
-        server: the Redis.
-        proxy: where the links are.
-    """
-
-    def __init__(self, folder: Path, server: RedisServer, proxy: Proxy, **settings: str) -> None:
-        super().__init__(folder, server.url, {"lease": f"{LEASE:g}", **settings})
-        self.server = server
-        self.proxy = proxy
-
-    def start(self, name: str, *arguments: str, **settings: str) -> Process:
-        """Start a process behind its link."""
-        port = self.proxy.port(name)
-        url = self.server.url.replace(f"{HOST}:{self.server.port}", f"{HOST}:{port}")
-        return super().start(name, *arguments, redis_url=url, **settings)
 
 
 class Scene:
@@ -71,7 +50,7 @@ class Scene:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.settings = settings
+        self.settings = {"lease": f"{LEASE:g}", **settings}
         self.struck = 0.0
         self.outage = 0.0
         self.gates: list[str] = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import random
+import sched
 import signal
 import time
 from collections.abc import Callable
@@ -19,6 +19,8 @@ from tests.support.stack import Process
 
 #: Seconds between two faults, at least and at most.
 PAUSE = (1.5, 6.0)
+#: Seconds between two looks for processes that ended by themselves.
+LOOK = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Storm:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
-        self.later: list[tuple[float, int, Callable[[], object]]] = []
-        self.counter = 0
+        self.agenda = sched.scheduler(time.time, time.sleep)
+        self.until = 0.0
         self.redis_is_away = False
         self.ended: set[str] = set()
         self.by_themselves: list[str] = []
@@ -61,18 +63,16 @@ class Storm:
 
     def blow(self, seconds: float) -> None:
         """Let faults happen for some time, and end all of them."""
-        end = time.time() + seconds
-        upcoming = time.time() + PAUSE[1]
-        while time.time() < end:
-            if time.time() >= upcoming:
-                upcoming = time.time() + self.chance.uniform(*PAUSE)
-                self.chance.choices(self.kinds, self.weights)[0]()
-            self._end_what_is_over()
-            self._replace_who_left()
-            time.sleep(0.02)
-        while self.later:
-            self._end_what_is_over()
-            time.sleep(0.02)
+        self.until = time.time() + seconds
+        self._after(PAUSE[1], self._strike)
+        self._after(LOOK, self._replace_who_left)
+        self.agenda.run()
+
+    def _strike(self) -> None:
+        """One fault, and the next one later."""
+        if time.time() < self.until:
+            self._after(self.chance.uniform(*PAUSE), self._strike)
+            self.chance.choices(self.kinds, self.weights)[0]()
 
     # -- workers and beats ------------------------------------------------------------------------
 
@@ -140,6 +140,9 @@ class Storm:
 
     def _replace_who_left(self) -> None:
         """What a supervisor does for a process that ended by itself."""
+        if time.time() >= self.until:
+            return
+        self._after(LOOK, self._replace_who_left)
         for process in self.scene.stack.processes:
             if process.process.poll() is not None and process.name not in self.ended:
                 self.ended.add(process.name)
@@ -219,12 +222,7 @@ class Storm:
     # -- time -------------------------------------------------------------------------------------
 
     def _after(self, seconds: float, action: Callable[[], object]) -> None:
-        self.counter += 1
-        heapq.heappush(self.later, (time.time() + seconds, self.counter, action))
-
-    def _end_what_is_over(self) -> None:
-        while self.later and self.later[0][0] <= time.time():
-            heapq.heappop(self.later)[2]()
+        self.agenda.enter(seconds, 0, action)
 
     def _struck(self, what: str, process: Process) -> None:
         self.strikes.append(Strike(time.time(), what, self._pids(process)))

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from redis import Redis
 
 from tests.support.eventually import eventually
 from tests.support.halves import fails
 from tests.support.journal import Journal
+from tests.support.linked import LinkedStack
 from tests.support.probe import add, probe, rare
 from tests.support.proxy import Proxy
-from tests.support.stack import Stack
+from tests.support.stack import Process, Stack
 from worker.deaf import EXIT
+from worker.embedded.server import RedisServer
+
+
+def goes_deaf(worker: Process) -> list[Any]:
+    """It hears nothing more, of five calls that are made now, and ends by itself."""
+    os.kill(worker.pid, signal.SIGUSR2)
+    late = [add.delay(n, n) for n in range(5)]
+    eventually(lambda: worker.process.poll() is not None, 30, "the deaf worker to end")
+    assert worker.process.returncode == EXIT
+    return late
 
 
 def test_a_deaf_worker_ends_for_its_supervisor_and_its_work_goes_to_another(stack: Stack) -> None:
     stack.settings["tasks"] = "tests.support.probe,tests.support.deafness"
     worker = stack.worker(concurrency=1)
     assert add.delay(1, 2).get(timeout=10) == 3
-    os.kill(worker.pid, signal.SIGUSR2)
-    late = [add.delay(n, n) for n in range(5)]
-    eventually(lambda: worker.process.poll() is not None, 30, "the deaf worker to end")
-    assert worker.process.returncode == EXIT
+    late = goes_deaf(worker)
     assert "is deaf" in worker.said()
     stack.worker()
     assert [stack.reaches(r.id, "succeeded", 30).result for r in late] == [0, 2, 4, 6, 8]
@@ -38,10 +48,7 @@ def test_a_deaf_worker_is_found_beside_a_busy_child_whose_run_goes_back(stack: S
     worker = stack.worker(concurrency=2)
     busy = probe.delay(str(stack.journal), [["gate", "open"]])
     at = eventually(lambda: journal.lines("at"), 20, "the body to stand at its gate")[0]
-    os.kill(worker.pid, signal.SIGUSR2)
-    late = [add.delay(n, n) for n in range(5)]
-    eventually(lambda: worker.process.poll() is not None, 30, "the deaf worker to end")
-    assert worker.process.returncode == EXIT
+    late = goes_deaf(worker)
     eventually(lambda: not psutil.pid_exists(at["pid"]), 5, "its body to be gone")
     journal.open("open")
     stack.worker()
@@ -52,43 +59,40 @@ def test_a_deaf_worker_is_found_beside_a_busy_child_whose_run_goes_back(stack: S
 
 
 @pytest.fixture
-def proxy(stack: Stack) -> Iterator[Proxy]:
-    """Between a worker and Redis; its children say what is long in two halves."""
-    with Proxy(int(stack.redis_url.rpartition(":")[2].partition("/")[0])) as proxy:
-        stack.settings["tasks"] = "tests.support.probe,tests.support.halves"
-        stack.settings["redis_url"] = re.sub(r":\d+/", f":{proxy.port('worker')}/", stack.redis_url)
-        yield proxy
+def halting(redis: Redis, redis_server: RedisServer, tmp_path: Path) -> Iterator[LinkedStack]:
+    """Its children say what is long in two halves."""
+    tasks = "tests.support.probe,tests.support.halves"
+    with Proxy(redis_server.port) as proxy, LinkedStack(tmp_path, redis_server, proxy, tasks=tasks) as stack:
+        yield stack
 
 
-def has_said_a_half(stack: Stack, size: int) -> None:
-    """A run has failed, and its child has told its main process the error, of so many characters, in part."""
-    run_id = fails.delay(str(stack.journal), size).id
-    eventually(lambda: Journal(stack.journal).lines("at"), 20, "the child to have said a half")
-    assert stack.ends(run_id).state == "failed"
-
-
-@pytest.mark.parametrize("size", [20_000, 200_000], ids=["its length", "a part of it"])
-def test_a_worker_that_connects_again_hears_what_its_child_says_to_the_end(
-    stack: Stack, proxy: Proxy, size: int
-) -> None:
+def says_a_half(stack: LinkedStack, after: int) -> Process:
+    """A worker whose run has failed, and whose child has told it that but for what comes after so many bytes."""
     worker = stack.worker(concurrency=1)
+    run_id = fails.delay(str(stack.journal), after).id
+    eventually(lambda: stack.lines("at"), 20, "the child to have said a half")
+    assert stack.ends(run_id).state == "failed"
+    return worker
+
+
+@pytest.mark.parametrize("after", [0, 1000], ids=["its length", "a part of it"])
+def test_a_worker_that_connects_again_hears_what_its_child_says_to_the_end(halting: LinkedStack, after: int) -> None:
+    worker = says_a_half(halting, after)
     child = [one.pid for one in worker.children()]
-    has_said_a_half(stack, size)
-    proxy.cut()
+    halting.proxy.cut()
     eventually(lambda: worker.said().count("Connected to") == 2, 20, "the worker to connect again")
-    Journal(stack.journal).open("rest")
-    assert stack.ends(add.delay(1, 2).id).result == 3
+    Journal(halting.journal).open("rest")
+    assert halting.ends(add.delay(1, 2).id).result == 3
     assert [one.pid for one in worker.children()] == child
 
 
-def test_a_worker_that_ends_while_it_connects_again_hears_its_child_to_the_end(stack: Stack, proxy: Proxy) -> None:
-    worker = stack.worker(concurrency=1)
-    has_said_a_half(stack, 200_000)
-    proxy.cut(refuse=True)
+def test_a_worker_that_ends_while_it_connects_again_hears_its_child_to_the_end(halting: LinkedStack) -> None:
+    worker = says_a_half(halting, 1000)
+    halting.proxy.cut(refuse=True)
     eventually(lambda: "Cannot connect" in worker.said(), 20, "the worker to have lost its connection")
     worker.process.terminate()
     eventually(lambda: "Warm shutdown" in worker.said(), 20, "the worker to begin its end")
-    Journal(stack.journal).open("rest")
+    Journal(halting.journal).open("rest")
     assert worker.process.wait(timeout=20) == 0
 
 
