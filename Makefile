@@ -31,7 +31,7 @@ chaos: $(READY)  ## all faults mixed over a second-by-second schedule (ARGS="--m
 check: $(READY)  ## lint, format, types, import rules, the quick search of the protocol model
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy worker schedules tests
+	@$(BIN)/mypy celery_anp worker tests
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tests.model --quick
 

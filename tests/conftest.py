@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from celery_anp.local.embedded.server import LEDGER, RedisServer
+from celery_anp.process.port import free
+from celery_anp.settings import read
 from tests.support.mariadb import MariaDB, missing
 from tests.support.stack import Stack
 from worker.app import app
-from worker.embedded.server import LEDGER, RedisServer
-from worker.port import free
-from worker.settings import settings
 
 TASKS = "tests.support.probe"
 PASSWORD = "loopback"
@@ -36,9 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("ANP_")]:
         del os.environ[name]
     os.environ["ANP_REDIS_URL"] = f"redis://:{PASSWORD}@127.0.0.1:{free()}/0"
+    os.environ["ANP_APP"] = "worker.app:app"
     os.environ["ANP_TASKS"] = TASKS
     os.environ["ANP_LEASE"] = "3"
-    settings.cache_clear()
+    read.cache_clear()
 
 
 @pytest.fixture(scope="session")

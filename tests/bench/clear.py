@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any
 
+from celery_anp.local.embedded.server import CACHE, RedisServer
 from tests.bench.place import Place
 from tests.bench.rounds import middle
 from tests.bench.table import Line
 from tests.support.eventually import eventually
-from worker.embedded.server import CACHE, RedisServer
 from worker.settings import Settings
 from worker.site import clearing
 from worker.site.object_cache import ObjectCache

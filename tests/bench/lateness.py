@@ -25,7 +25,7 @@ def lines(place: Place) -> list[Line]:
     file = place.folder / "each-second.toml"
     file.write_text("".join(ENTRY.format(number) for number in range(SCHEDULES)), encoding="utf-8")
     wanted = SCHEDULES * place.either(10, SECONDS)
-    command = [sys.executable, "-m", "celery", "-A", "worker.app", "beat", "-S", "schedules.beat:Scheduler"]
+    command = [sys.executable, "-m", "celery", "-A", "worker.app", "beat", "-S", "celery_anp.beat:Scheduler"]
     with (place.folder / "lateness.log").open("wb") as log:
         beat = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=Path(__file__).parents[2],

@@ -7,9 +7,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from worker import enqueue, publisher
-from worker.reliability.ledger import Ledger
-from worker.reliability.records import Begun, NewRun
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.records import Begun, NewRun
+from celery_anp.sending import publisher
+from celery_anp.sending.draft import draft
 
 NODE = "bench"
 #: Rows that one script plans.
@@ -25,7 +26,7 @@ def rows(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
     """New rows of a task, not planned yet."""
     for number in range(count):
         checked = task.contract.check((number,), {})
-        new = enqueue.draft(task, checked, {}).new
+        new = draft(task, checked, {}).new
         message, queue, priority = publisher.message_for(task, new.run_id, checked)
         yield replace(publisher.complete(new, message, queue, priority), **changes)
 

@@ -27,8 +27,9 @@ def anp(count: int, due: int, folder: Path) -> Callable[[], Any]:
     file = folder / "schedules.toml"
     timetable.toml(count, due, file)
     os.environ["ANP_SCHEDULES"] = str(file)
-    from schedules.beat import Scheduler
-    from worker.app import app, guarded_tasks
+    from celery_anp.beat.scheduler import Scheduler
+    from celery_anp.contract.complete import guarded_tasks
+    from worker.app import app
 
     guarded_tasks(app)
     return lambda: Scheduler(app)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from redis import Redis
 
+from celery_anp.local.embedded.server import LEDGER, RedisServer
 from tests.support.eventually import eventually
-from worker.embedded.server import LEDGER, RedisServer
 
 #: Seconds of the lease that workers get here: short, so that recovery is measured quickly.
 LEASE = 3.0

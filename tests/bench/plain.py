@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from celery import Celery
 
+from celery_anp.deployment import Deployment
+from celery_anp.seams.configuration import CONSUMING, configuration
 from tests.bench import sent
-from worker.configuration import CONSUMING, configuration
 from worker.settings import settings
 
 OURS_ALONE = {*CONSUMING, "beat_scheduler", "imports"}
 
 app = Celery("plain", set_as_current=False)
-app.conf.update({name: value for name, value in configuration(settings()).items() if name not in OURS_ALONE})
+app.conf.update(
+    {name: value for name, value in configuration(settings(), Deployment()).items() if name not in OURS_ALONE}
+)
 app.conf.task_default_queue = "plain"
 
 

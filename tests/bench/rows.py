@@ -13,12 +13,12 @@ from typing import Any
 
 from uuid_utils import uuid7
 
+from celery_anp.local.embedded.server import RedisServer
+from celery_anp.reliability.ledger import Ledger
 from tests.bench.ledger import BATCH, begun, planned, register, rows, settled
 from tests.bench.place import CONFIG, Place
 from tests.bench.rounds import middle
 from tests.bench.table import Line
-from worker.embedded.server import RedisServer
-from worker.reliability.ledger import Ledger
 from worker.settings import settings
 
 #: Runs that are begun and settled at each size.

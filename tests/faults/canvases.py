@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from kombu import Connection
 
+from celery_anp.reliability.records import NewRun, Ring
+from celery_anp.reliability.run import Run
+from celery_anp.sending import publisher
 from tests.faults.scene import Scene
 from tests.support.eventually import eventually
-from worker import publisher
 from worker.app import app
-from worker.reliability.records import NewRun, Ring
-from worker.reliability.run import Run
 
 #: Seconds between two canvases, and that the ledger may be away.
 EVERY = 3.0

@@ -10,10 +10,10 @@ from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 
+from celery_anp.errors import BadUsage, LostOwnership
+from celery_anp.reliability.retry import Retries
 from tests.support.journal import Journal
 from worker.app import app
-from worker.errors import BadUsage, LostOwnership
-from worker.reliability.retry import Retries
 
 OURS = {"owner": "tests", "expects": "a named end"}
 

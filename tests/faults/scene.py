@@ -19,18 +19,19 @@ from celery.app.control import Control
 from celery.canvas import Signature
 from kombu import Connection
 
+from celery_anp.errors import AnpError
+from celery_anp.local.embedded.server import LEDGER, RedisServer
+from celery_anp.reliability.records import NewRun, Ring
+from celery_anp.reliability.run import Run
+from celery_anp.sending import publisher
+from celery_anp.sending.draft import draft
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.linked import LinkedStack
 from tests.support.probe import probe
 from tests.support.proxy import Proxy
 from tests.support.stack import Process
-from worker import enqueue, publisher
 from worker.app import app
-from worker.embedded.server import LEDGER, RedisServer
-from worker.errors import AnpError
-from worker.reliability.records import NewRun, Ring
-from worker.reliability.run import Run
 
 #: Seconds of the lease in every cell: short, so that cells are quick; long enough for a busy machine.
 LEASE = 3.0
@@ -127,7 +128,7 @@ class Scene:
     def draft(self, *script: list[Any], lock: str = "", queue: str = "", **links: Any) -> NewRun:
         """A run of the probe, not planned yet; links as Celery puts them into a message."""
         checked = probe.contract.check((), self.input(script, lock or "own"))
-        new = enqueue.draft(probe, checked, {}).new
+        new = draft(probe, checked, {}).new
         message, name, priority = publisher.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
         message.headers.update(group=links.pop("group", None), group_index=links.pop("group_index", 0))
         message.body[2].update(links)

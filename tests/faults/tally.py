@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
+from celery_anp.reliability.run import Run, tick_id
 from tests.faults.canvases import Canvases
 from tests.faults.storm import Strike
 from tests.faults.verdict import ENTRIES, overlaps, wrong
 from tests.support.journal import Line
-from worker.reliability.run import Run, tick_id
 
 
 @dataclass(frozen=True)

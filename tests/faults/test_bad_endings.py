@@ -11,15 +11,15 @@ from typing import Any
 import psutil
 import pytest
 
+from celery_anp.local.embedded.server import RedisServer
+from celery_anp.reliability.run import Run
+from celery_anp.sending import publisher
 from tests.faults import endings
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add, picky, probe
 from tests.support.stack import Stack, on_empty_redis
-from worker import publisher
 from worker.app import app
-from worker.embedded.server import RedisServer
-from worker.reliability.run import Run
 
 TASKS = "tests.support.probe,tests.faults.endings"
 

@@ -8,10 +8,10 @@ from itertools import cycle, pairwise
 
 import pytest
 
+from celery_anp.reliability.run import Run
 from tests.faults.faults import last
 from tests.support.eventually import eventually
 from tests.support.stack import Process, Stack
-from worker.reliability.run import Run
 
 pytestmark = pytest.mark.faults
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from celery_anp.reliability.run import Run
 from tests.support.journal import Line
-from worker.reliability.run import Run
 
 #: Lines that a body or a rollback hook writes when it is entered.
 ENTRIES = ("begin", "rollback")

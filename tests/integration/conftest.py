@@ -7,8 +7,8 @@ import os
 import pytest
 from redis import Redis
 
+from celery_anp.reliability.store import Store, connect
 from tests.support.moved import CLOCK, NODE, Moved
-from worker.reliability.store import Store, connect
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from celery_anp.reliability.live import Live
+from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.records import Decision
 from tests.support.moved import NODE, Moved, begin, new, settle
 from tests.support.told import START, alerts, decide, go, kinds, run, tick
-from worker.reliability.generation import Live
-from worker.reliability.hands import Hands
-from worker.reliability.records import Decision
 
 
 def test_a_tick_without_success_in_its_time_is_told_once_and_its_end_once(ledger: Moved) -> None:

@@ -7,10 +7,10 @@ from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 
+from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from worker.app import app
-from worker.reliability.run import Run
 
 EACH_SECOND = """
 [[schedule]]

@@ -12,13 +12,13 @@ import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
 
+from celery_anp.errors import BadUsage
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import noted, probe
 from tests.support.severed import body, exits, plain, replaces, step, strict, total
 from tests.support.stack import on_empty_redis
 from tests.support.started import Started
-from worker.errors import BadUsage
 
 #: Seconds for a claim of Celery's to run out (6), and for upkeep to look twice (5 each).
 LONG = 25

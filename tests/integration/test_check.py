@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from celery_anp.checklist import redis as servers
+from celery_anp.checklist import setup
+from celery_anp.checklist.point import Point
+from celery_anp.settings import sources
 from tests.support.stack import Stack
-from worker.checklist import house
-from worker.checklist import redis as servers
-from worker.checklist.point import Point
-from worker.settings import Settings, sources
+from worker.settings import Settings
 
 SCHEDULE = '[[schedule]]\nname = "s"\ntask = "probe.add"\nevery = "1m"\ninput = { x = 1, y = 2 }\n'
 
@@ -52,9 +53,9 @@ def test_a_secret_that_others_can_read_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("ANP_REDIS_URL_FILE", str(file))
     assert sources() == {"redis_url": str(file)}
     file.chmod(0o644)
-    assert failed(house.secrets(Settings())) == {"only its owner reads the file of ANP_REDIS_URL": "its mode is 644"}
+    assert failed(setup.secrets(Settings())) == {"only its owner reads the file of ANP_REDIS_URL": "its mode is 644"}
     file.chmod(0o600)
-    assert failed(house.secrets(Settings())) == {}
+    assert failed(setup.secrets(Settings())) == {}
 
 
 def test_a_redis_that_is_not_there_is_one_line() -> None:
@@ -69,7 +70,7 @@ def test_a_task_that_lacks_what_it_must_say_is_named() -> None:
         def signature_help(self) -> list[tuple[str, str, None]]:
             return [("site", "Any", None)]
 
-    (point,) = house.tasks({"t": Task()})
+    (point,) = setup.tasks({"t": Task()})
     assert isinstance(point, Point)
     for word in ("owner", "time_limit", "rollback hook", "a type for site"):
         assert word in point.wrong

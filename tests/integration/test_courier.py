@@ -8,12 +8,12 @@ import sys
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from celery_anp.node.outbox import LANES
+from celery_anp.process import port
+from celery_anp.reliability.overrides import Hands
 from tests.support.eventually import eventually
 from tests.support.receiver import Receiver, Request
 from tests.support.stack import Stack
-from worker import port
-from worker.courier import LANES
-from worker.reliability.hands import Hands
 
 FAILING = """
 [[schedule]]
@@ -143,7 +143,7 @@ def test_no_thread_of_the_courier_imports_a_module() -> None:
     with Receiver() as receiver:
         script = f"""
 import sys
-from worker.courier import Item, _ping, new_client, tls
+from celery_anp.node.outbox import Item, _ping, new_client, tls
 tls()
 before = set(sys.modules)
 item = Item(id="1", what="ping", kind="start", text="", at=1, attempts=1, run="r", url="{receiver.url}")

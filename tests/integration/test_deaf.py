@@ -12,6 +12,8 @@ import psutil
 import pytest
 from redis import Redis
 
+from celery_anp.local.embedded.server import RedisServer
+from celery_anp.node.watchdog import EXIT
 from tests.support.eventually import eventually
 from tests.support.halves import fails
 from tests.support.journal import Journal
@@ -19,8 +21,6 @@ from tests.support.linked import LinkedStack
 from tests.support.probe import add, probe, rare
 from tests.support.proxy import Proxy
 from tests.support.stack import Process, Stack
-from worker.deaf import EXIT
-from worker.embedded.server import RedisServer
 
 
 def goes_deaf(worker: Process) -> list[Any]:

@@ -10,11 +10,12 @@ from celery import Celery
 from celery.signals import before_task_publish
 from redis import Redis
 
+from celery_anp.app import guard
+from celery_anp.errors import LedgerUnavailable
+from celery_anp.process import port
+from celery_anp.sending.message import STAMP
 from tests.support.probe import add
-from worker import port
-from worker.app import app, guard
-from worker.doorbell import STAMP
-from worker.errors import LedgerUnavailable
+from worker.app import app
 
 #: What differs from one message to the next, and how kombu packs the body.
 OWN = ("delivery_tag", "body_encoding")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from worker.errors import BadInput, BadSource, LimitExceeded
+from celery_anp.errors import BadInput, BadSource, LimitExceeded
 from worker.settings import Settings
 from worker.site.importing import addresses, download, location
 from worker.tasks.importing import import_content

@@ -14,12 +14,12 @@ import psutil
 import pytest
 import redis
 
+from celery_anp.errors import AnpError, BadSetting
+from celery_anp.local.embedded import RedisServer, find_server, version
+from celery_anp.local.embedded.binary import FLOOR
+from celery_anp.local.embedded.server import LEDGER
+from celery_anp.process.port import HOST
 from tests.support.eventually import eventually
-from worker.embedded import RedisServer, find_server, version
-from worker.embedded.binary import FLOOR
-from worker.embedded.server import LEDGER
-from worker.errors import AnpError, BadSetting
-from worker.port import HOST
 
 
 def fake_server(folder: Path, name: str, says: str) -> Path:
@@ -66,7 +66,7 @@ def test_nobody_else_on_the_machine_can_use_it(tmp_path: Path) -> None:
 
 def test_it_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from worker.embedded import RedisServer;"
+        "import sys, time; from pathlib import Path; from celery_anp.local.embedded import RedisServer;"
         "print(RedisServer.ledger(Path(sys.argv[1])).start().pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -24,7 +24,7 @@ LONG = 30
 
 ELSEWHERE = """
 from celery import Celery, Task
-from worker.app import guard
+from celery_anp.app import guard
 
 app = Celery("elsewhere", broker="{url}", backend="{backend}")
 guard(app)

@@ -11,15 +11,17 @@ import pytest
 from celery import Celery
 from redis import Redis
 
+from celery_anp.app import guard
+from celery_anp.contract.complete import check_tasks
+from celery_anp.errors import BadDeclaration, BadInput
+from celery_anp.seams.configuration import SOCKETS
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker.app import app, check_tasks, guard
-from worker.configuration import SOCKETS
-from worker.errors import BadDeclaration, BadInput
+from worker.app import app
 
 GUARDED = """
 from celery import Celery, Task
-from worker.app import guard
+from celery_anp.app import guard
 
 app = Celery("theirs", broker="{url}", backend="{url}")
 guard(app)
@@ -63,7 +65,7 @@ def _only_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_call_guards_an_existing_app_and_its_beat_schedule(stack: Stack) -> None:
     name = write(stack, "guarded_app", GUARDED)
     stack.worker(app=name)
-    stack.start("beat", "-A", name, "beat", "-S", "schedules.beat:Scheduler", "-l", "INFO")
+    stack.start("beat", "-A", name, "beat", "-S", "celery_anp.beat:Scheduler", "-l", "INFO")
     run = eventually(lambda: [r for r in stack.ledger.runs(50, schedule="greet") if r.state == "succeeded"], 30)[0]
     assert run.result == "hello annhello ann"
     assert run.input == {"name": "ann", "times": 2}
@@ -74,7 +76,7 @@ def test_one_call_guards_an_existing_app_and_its_beat_schedule(stack: Stack) -> 
 def test_one_flag_takes_over_the_beat_of_an_app_that_is_not_guarded(stack: Stack) -> None:
     name = write(stack, "plain_app", PLAIN)
     stack.worker(app=name)
-    stack.start("beat", "-A", name, "beat", "-S", "schedules.beat:Scheduler", "-l", "INFO")
+    stack.start("beat", "-A", name, "beat", "-S", "celery_anp.beat:Scheduler", "-l", "INFO")
     eventually(lambda: stack.lines("hello"), 30, "its task to run")
     sent = eventually(lambda: [r for r in stack.ledger.runs(50, schedule="greet") if r.state == "sent"], 20)
     assert len(stack.lines("hello")) <= len(stack.ledger.runs(50, schedule="greet"))
@@ -152,7 +154,7 @@ def test_a_strict_app_refuses_tasks_without_owner_expectation_and_rollback() -> 
 
 def test_every_shipped_task_says_what_it_must() -> None:
     # in a process of its own: pytest-celery's plugin brings shared tasks of its own into this one
-    check = "from worker.app import app, check_tasks; check_tasks(app)"
+    check = "from worker.app import app; from celery_anp.contract.complete import check_tasks; check_tasks(app)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert Path("schedules/site.toml").exists()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from celery_anp.errors import Refused, Retired, StateLost
+from celery_anp.reliability.live import Live
+from celery_anp.reliability.overrides import Backfill, Hands
+from celery_anp.reliability.records import Decision, NewRun
 from tests.support.moved import NODE, Moved, begin, new, settle, state
-from worker.errors import Refused, Retired, StateLost
-from worker.reliability.generation import Live
-from worker.reliability.hands import Backfill, Hands
-from worker.reliability.records import Decision, NewRun
 
 START = 1_000_000
 

@@ -10,13 +10,13 @@ import pytest
 from redis import Connection, Redis
 from redis.exceptions import ConnectionError
 
+from celery_anp.errors import KeyConflict, LedgerFull, LostOwnership, Refused, UnknownName
+from celery_anp.execution import children
+from celery_anp.node.reconcile import Reconciler
+from celery_anp.reliability.attempt import Attempt
+from celery_anp.reliability.records import Decision, Keeping
 from tests.support.moved import NODE, Moved, begin, new, settle, state
-from worker import pool
 from worker.app import app
-from worker.errors import KeyConflict, LedgerFull, LostOwnership, Refused, UnknownName
-from worker.reconcile import Reconciler
-from worker.reliability.attempt import Attempt
-from worker.reliability.records import Decision, Keeping
 
 
 def test_a_run_planned_twice_is_one_row(ledger: Moved) -> None:
@@ -186,7 +186,7 @@ def test_an_idle_child_weighs_less_than_one_that_died(ledger: Moved) -> None:
     reconciler = Reconciler(app, ledger, bodies=tuple, wake=lambda: None, ring=lambda _: None)
     for n in range(6):
         assert state(ledger, "a") == "queued", f"after {n} idle children"
-        begin(ledger, "a", f"t{n}", child=pool.child())
+        begin(ledger, "a", f"t{n}", child=children.child())
         for _ in range(2):
             reconciler.go_over(ledger.heartbeat(NODE) or {}, NODE)
     assert state(ledger, "a") == "quarantined"

@@ -23,12 +23,12 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
+from celery_anp.errors import LedgerFull, Refused, UnknownName
+from celery_anp.reliability.records import Decision, read_ring
+from celery_anp.reliability.run import FINAL
+from celery_anp.reliability.store import connect
 from tests.support.ledger_model import RETRIED
 from tests.support.ledger_pair import LEASE, STRANGER, Pair
-from worker.errors import LedgerFull, Refused, UnknownName
-from worker.reliability.records import Decision, read_ring
-from worker.reliability.run import FINAL
-from worker.reliability.store import connect
 
 QUICK = settings(
     max_examples=200,

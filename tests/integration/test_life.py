@@ -10,13 +10,13 @@ import pytest
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
 
+from celery_anp.errors import BadInput, BadUsage, KeyConflict, RunEnded
 from tests.support import probe as tasks
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add, probe, total
 from tests.support.stack import Stack
 from worker.app import app
-from worker.errors import BadInput, BadUsage, KeyConflict, RunEnded
 
 pytestmark = pytest.mark.usefixtures("shared_stack")
 

@@ -15,12 +15,12 @@ from celery import chain, chord, group
 from celery.exceptions import ChordError
 from celery.result import AsyncResult
 
+from celery_anp.errors import BadInput, RunEnded
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import noted, probe, skipping
 from tests.support.severed import heard, mark, step, strict, total
 from tests.support.stack import Stack, on_empty_redis
-from worker.errors import BadInput, RunEnded
 
 #: Seconds for a claim of Celery's to run out (6), and for upkeep to look twice (5 each).
 LONG = 25

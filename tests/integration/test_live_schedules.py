@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.stack import Process, Stack
-from worker.reliability.hands import Hands
-from worker.reliability.run import Run
 
 
 def every(seconds: int, name: str = "s", more: str = "") -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
+from celery_anp.errors import LimitExceeded
+from celery_anp.security import CONTENT, INPUT_LIMIT
 from tests.support import probe as tasks
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker.errors import LimitExceeded
-from worker.security import CONTENT, INPUT_LIMIT
 
 
 class Touches:

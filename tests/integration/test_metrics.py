@@ -12,14 +12,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from redis import Redis
 
+from celery_anp.metrics import LedgerCollector
+from celery_anp.process import bound, port
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.store import Store, connect
 from tests.support.eventually import eventually
 from tests.support.moved import NODE, Moved, begin, new, settle
 from tests.support.stack import Stack
-from worker import leash, port
-from worker.metrics import LedgerCollector
-from worker.reliability.hands import Hands
-from worker.reliability.ledger import Ledger
-from worker.reliability.store import Store, connect
 
 EACH_SECOND = """
 [[schedule]]
@@ -105,9 +105,9 @@ def test_a_user_who_may_only_read_is_enough_and_a_ledger_that_is_away_is_told(
         with pytest.raises(Exception, match="permission"):
             Store(connect(url), "anp").client.set("anp:x", "1")
         number = port.free()
-        command = [sys.executable, "-m", "worker.cli", "metrics", "--port", str(number)]
+        command = [sys.executable, "-m", "celery_anp", "metrics", "--port", str(number)]
         with (tmp_path / "metrics.log").open("wb") as output:
-            process = leash.start(command, output=output, env=stack.environment(redis_url=url), cwd=tmp_path)
+            process = bound.start(command, output=output, env=stack.environment(redis_url=url), cwd=tmp_path)
         address = f"http://127.0.0.1:{number}/metrics"
         page = eventually(lambda: httpx.get(address, trust_env=False).text, 20, "the metrics")
         assert page
@@ -124,7 +124,7 @@ def test_a_user_who_may_only_read_is_enough_and_a_ledger_that_is_away_is_told(
 
 def test_metrics_that_cannot_be_served_there_say_so(stack: Stack, tmp_path: Path) -> None:
     taken = stack.redis_url.rpartition(":")[2].partition("/")[0]
-    command = [sys.executable, "-m", "worker.cli", "metrics", "--port", taken]
+    command = [sys.executable, "-m", "celery_anp", "metrics", "--port", taken]
     done = subprocess.run(
         command, env=stack.environment(), cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
     )

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from celery_anp.local.embedded.server import RedisServer
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import probe
 from tests.support.stack import Stack
-from worker.embedded.server import RedisServer
 
 
 @pytest.fixture(scope="module")

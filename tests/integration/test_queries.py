@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from celery_anp.errors import BadDeclaration
+from celery_anp.settings import environment
 from tests.support import feed
 from tests.support.stack import ROOT, Stack
-from worker.errors import BadDeclaration
-from worker.settings import environment
 from worker.site import database
 from worker.site.queries import baseline, declared
 from worker.site.queries.compare import Compared, compare
@@ -118,7 +118,7 @@ def test_the_statement_and_the_entry_are_checked_when_the_file_is_read(tmp_path:
 
 def anp(url: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "worker.cli", *words], cwd=ROOT, env=environment(database_url=url), text=True,
+        [sys.executable, "-m", "celery_anp", *words], cwd=ROOT, env=environment(database_url=url), text=True,
         capture_output=True, timeout=60, check=False,
     )  # fmt: skip
 

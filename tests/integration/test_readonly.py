@@ -12,12 +12,12 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from celery_anp.errors import LedgerUnavailable
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.moved import new
 from tests.support.probe import add, probe
 from tests.support.stack import Process, Stack
-from worker.errors import LedgerUnavailable
 
 EACH_SECOND = """
 [[schedule]]

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from celery.result import AsyncResult
 
+from celery_anp.local.embedded.server import RedisServer
+from celery_anp.reliability.run import Run
+from celery_anp.sending import publisher
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add, plain, probe, swallows
 from tests.support.stack import Stack, on_empty_redis
-from worker import publisher
 from worker.app import app
-from worker.embedded.server import RedisServer
-from worker.reliability.run import Run
 
 REVOKED = "cancel by Celery: revoked"
 

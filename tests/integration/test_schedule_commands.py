@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker.reliability.run import Run
 
 EACH_SECOND = """
 [[schedule]]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from celery_anp.errors import BadSetting
+from celery_anp.reliability import sentinel
+from celery_anp.settings import read
 from tests.support.eventually import eventually
 from tests.support.sentinels import Watched
 from tests.support.stack import Stack
-from worker.errors import BadSetting
-from worker.reliability import sentinel
-from worker.settings import settings
 
 EACH_SECOND = '[[schedule]]\nname = "s"\ntask = "probe.add"\nevery = "1s"\ninput = { x = 1, y = 2 }\n'
 #: Seconds in which they have followed.
@@ -23,9 +23,9 @@ FOLLOWED = 30
 def password(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """What the sentinels want; this process reads the ledger, too."""
     monkeypatch.setenv("ANP_SENTINEL_PASSWORD", "sentinels-0123456789")
-    settings.cache_clear()
+    read.cache_clear()
     yield "sentinels-0123456789"
-    settings.cache_clear()
+    read.cache_clear()
 
 
 @pytest.mark.timeout(180)

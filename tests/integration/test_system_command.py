@@ -14,14 +14,14 @@ from typing import Any
 import psutil
 import pytest
 
+from celery_anp.errors import BadDeclaration, BadInput, BadSetting
+from celery_anp.process import group
+from celery_anp.reliability.rollback import Entry
+from celery_anp.settings import read
+from celery_anp.tasks import allow_list
+from celery_anp.tasks.system import CommandFailedError, command
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker import command as allow_list
-from worker import warden
-from worker.errors import BadDeclaration, BadInput, BadSetting
-from worker.reliability.rollback import Entry
-from worker.settings import settings
-from worker.tasks.system import CommandFailedError, command, undo_command
 
 ENVIRONMENT = {"PATH": os.defpath}
 Write = Callable[[str], Path]
@@ -35,15 +35,15 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
         path = tmp_path / "commands.toml"
         path.write_text(textwrap.dedent(text), encoding="utf-8")
         monkeypatch.setenv("ANP_COMMANDS", str(path))
-        settings.cache_clear()
+        read.cache_clear()
         return path
 
     yield to_file
-    settings.cache_clear()
+    read.cache_clear()
 
 
-def sh(script: str, **options: Any) -> warden.Outcome:
-    return warden.run(["/bin/sh", "-c", script], environment=ENVIRONMENT, **{"time_limit": 20, **options})
+def sh(script: str, **options: Any) -> group.Outcome:
+    return group.run(["/bin/sh", "-c", script], environment=ENVIRONMENT, **{"time_limit": 20, **options})
 
 
 def alive(pid: int) -> bool:
@@ -63,7 +63,7 @@ def test_both_streams_are_kept_in_order() -> None:
 
 def test_only_the_end_of_a_long_output_is_kept() -> None:
     outcome = sh("seq 1 20000; echo end")
-    assert len(outcome.tail) == warden.TAIL
+    assert len(outcome.tail) == group.TAIL
     assert outcome.tail.endswith("20000\nend\n")
 
 
@@ -77,7 +77,7 @@ def test_the_exit_code_is_that_of_a_shell(script: str, code: int) -> None:
 
 
 def test_a_program_that_is_not_there_is_127_and_named() -> None:
-    outcome = warden.run(["no-such-program"], environment=ENVIRONMENT, time_limit=5)
+    outcome = group.run(["no-such-program"], environment=ENVIRONMENT, time_limit=5)
     assert outcome.exit_code == 127
     assert "no-such-program" in outcome.tail
 
@@ -85,7 +85,7 @@ def test_a_program_that_is_not_there_is_127_and_named() -> None:
 def test_words_reach_the_program_as_they_are() -> None:
     odd = ["$HOME", "a b", "*", ";", "ü"]
     code = "import sys; print(sys.argv[1:])"
-    outcome = warden.run([sys.executable, "-c", code, *odd], environment=ENVIRONMENT, time_limit=20)
+    outcome = group.run([sys.executable, "-c", code, *odd], environment=ENVIRONMENT, time_limit=20)
     assert outcome.tail.strip() == repr(odd)
 
 
@@ -96,7 +96,7 @@ def test_a_command_that_reads_gets_no_input() -> None:
 def test_signals_are_as_a_fresh_program_expects_them() -> None:
     assert sh("yes | head -n 1; echo ${?}").tail == "y\n0\n"
     code = "import signal; print([s.name for s in (signal.SIGTERM, signal.SIGCHLD) if signal.getsignal(s) != 0])"
-    assert warden.run([sys.executable, "-c", code], environment=ENVIRONMENT, time_limit=20).tail == "[]\n"
+    assert group.run([sys.executable, "-c", code], environment=ENVIRONMENT, time_limit=20).tail == "[]\n"
 
 
 def test_the_time_limit_asks_first() -> None:
@@ -132,7 +132,8 @@ def test_a_stop_ends_it() -> None:
 def test_a_killed_caller_takes_the_whole_group_along(tmp_path: Path) -> None:
     child, grandchild = tmp_path / "child", tmp_path / "grandchild"
     script = f"echo $$ > {child}; sleep 300 & echo $! > {grandchild}; wait"
-    code = f"from worker import warden; warden.run(['/bin/sh', '-c', {script!r}], time_limit=300, environment={{}})"
+    code = "from celery_anp.process import group; "
+    code += f"group.run(['/bin/sh', '-c', {script!r}], time_limit=300, environment={{}})"
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as caller:
         pids = [number_in(child), number_in(grandchild)]
         assert all(map(alive, pids))
@@ -190,7 +191,7 @@ def test_a_rollback_runs_the_undo_of_the_list(write: Write, tmp_path: Path) -> N
     with pytest.raises(CommandFailedError):
         command("half")
     assert effect.exists()
-    undo_command(command, [Entry("command", {"command": "half"}, 0)], "half")
+    command.rollback([Entry("command", {"command": "half"}, 0)], "half")
     assert not effect.exists()
 
 
@@ -219,7 +220,7 @@ def test_a_cancelled_run_ends_its_command_and_then_its_undo_is_not_stopped(
 def test_a_rollback_without_undo_is_skipped_and_says_so(write: Write) -> None:
     write('[[command]]\nname = "once"\nargv = ["false"]\n')
     entry = Entry("command", {"command": "once"}, 0)
-    undo_command(command, [entry], "once")
+    command.rollback([entry], "once")
     assert entry.skipped == "once has no undo in the allow-list"
 
 
@@ -233,10 +234,10 @@ def test_an_unknown_name_is_refused_when_enqueued(write: Write) -> None:
 
 def test_without_a_list_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANP_COMMANDS", raising=False)
-    settings.cache_clear()
+    read.cache_clear()
     with pytest.raises(BadSetting, match="ANP_COMMANDS is not set"):
         command("anything")
-    settings.cache_clear()
+    read.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import json
 
 from redis import Redis
 
+from celery_anp.reliability.records import Ring
+from celery_anp.sending import publisher
 from tests.support.eventually import eventually
 from tests.support.probe import add, limited, plain, probe
 from tests.support.stack import Stack
-from worker import publisher
 from worker.app import app
-from worker.reliability.records import Ring
 
 
 def test_doorbells_stay_out_of_kombus_record(stack: Stack, redis: Redis) -> None:

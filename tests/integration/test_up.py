@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from celery_anp.settings import environment
 from tests.support.eventually import eventually
-from worker.settings import environment
 
 #: Seconds for a whole stack to start on a busy machine.
 START = 60
@@ -60,7 +60,7 @@ class Up:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str, before: tuple[str, ...] = ()) -> psutil.Process:
-        command = [*before, sys.executable, "-m", "worker.cli", "up", *arguments]
+        command = [*before, sys.executable, "-m", "celery_anp", "up", *arguments]
         with self.out.open("wb") as out:
             self.process = subprocess.Popen(command, env=self.env, stdout=out, stderr=out)
         return psutil.Process(self.process.pid)
@@ -89,7 +89,7 @@ class Up:
         return [p for p in self.seen if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
     def anp(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "worker.cli", *arguments]
+        command = [sys.executable, "-m", "celery_anp", *arguments]
         return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
 
     def end(self) -> None:

@@ -11,10 +11,10 @@ import httpx
 import psutil
 import pytest
 
+from celery_anp.local.embedded import RedisServer
+from celery_anp.process.port import HOST, free
+from celery_anp.settings import environment
 from tests.support.eventually import eventually
-from worker.embedded import RedisServer
-from worker.port import HOST, free
-from worker.settings import environment
 
 LOGIN = ("anp", "a password")
 
@@ -25,7 +25,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free()
     with RedisServer.ledger(folder) as redis:
         env = environment(redis_url=redis.url, flower_password=LOGIN[1], state=str(folder))
-        command = [sys.executable, "-m", "worker.cli", "flower", "--port", str(port)]
+        command = [sys.executable, "-m", "celery_anp", "flower", "--port", str(port)]
         process = subprocess.Popen(command, env=env)
         url = f"http://{HOST}:{port}"
         eventually(lambda: httpx.get(url).status_code == 401, 30, "Flower answers")
@@ -50,7 +50,7 @@ def test_nothing_can_be_changed_there(pages: str, page: str) -> None:
 
 def test_a_port_in_use_is_named(pages: str) -> None:
     port = pages.rpartition(":")[2]
-    command = [sys.executable, "-m", "worker.cli", "flower", "--port", port]
+    command = [sys.executable, "-m", "celery_anp", "flower", "--port", port]
     env = environment(redis_url="redis://127.0.0.1:1/0", flower_password="x")
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, f"{HOST}:{port}" in done.stderr) == (2, True)

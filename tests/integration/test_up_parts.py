@@ -12,20 +12,21 @@ from pathlib import Path
 import psutil
 import pytest
 
+from celery_anp.errors import AnpError, BadSetting
+from celery_anp.local import state_folder
+from celery_anp.local.state_folder import StateFolder
+from celery_anp.process import bound, supervisor
+from celery_anp.process.service import Service
+from celery_anp.process.supervisor import Supervisor
+from celery_anp.settings import environment
 from tests.support.eventually import eventually
-from worker import leash, stack, supervise
-from worker.child import Child
-from worker.errors import AnpError, BadSetting
-from worker.settings import environment
-from worker.stack import StateFolder
-from worker.supervise import Supervisor
 
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN);print('up', flush=True); time.sleep(60)"
 FAMILY = "import subprocess,time; p=subprocess.Popen(['sleep','60']); print(p.pid, flush=True); time.sleep(60)"
 
 
-def python(program: str, log: Path, healthy: bool = True) -> Child:
-    return Child([sys.executable, "-c", program], log=log, env=environment(), healthy=lambda: healthy)
+def python(program: str, log: Path, healthy: bool = True) -> Service:
+    return Service([sys.executable, "-c", program], log=log, env=environment(), healthy=lambda: healthy)
 
 
 def gone(pid: int) -> bool:
@@ -33,9 +34,8 @@ def gone(pid: int) -> bool:
 
 
 def test_a_child_does_not_outlive_a_killed_parent() -> None:
-    program = (
-        "import sys,time; from worker import leash;print(leash.start(['sleep', '60']).pid, flush=True); time.sleep(60)"
-    )
+    program = "import sys, time; from celery_anp.process import bound; "
+    program += "print(bound.start(['sleep', '60']).pid, flush=True); time.sleep(60)"
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
@@ -76,7 +76,7 @@ def test_a_child_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) 
 
 def test_a_program_that_is_not_there_ends_with_127(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as output:
-        assert leash.start(["/nonsense"], output=output).wait() == 127
+        assert bound.start(["/nonsense"], output=output).wait() == 127
     assert "No such file" in (tmp_path / "log").read_text()
 
 
@@ -88,7 +88,7 @@ def test_a_child_that_ends_while_starting_is_told_with_its_last_words(tmp_path: 
 
 
 def test_a_child_that_died_is_started_again_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.05)
     child = python("import time; time.sleep(60)", tmp_path / "beat.log")
     watcher = Supervisor()
     watcher.add("beat", child)
@@ -104,7 +104,7 @@ def test_a_child_that_died_is_started_again_and_it_is_said(tmp_path: Path, monke
 
 
 def test_the_pause_before_a_restart_grows_to_its_limit() -> None:
-    assert [supervise.pause(deaths) for deaths in (0, 1, 2, 10)] == [1.0, 2.0, 4.0, 30.0]
+    assert [supervisor.pause(deaths) for deaths in (0, 1, 2, 10)] == [1.0, 2.0, 4.0, 30.0]
 
 
 def test_one_stack_at_a_time_holds_a_state_folder(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_long_log_is_put_aside_at_the_next_start(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
     state.hold()
     state.release()
-    state.log("beat").write_bytes(b"x" * (stack.LONG_LOG + 1))
+    state.log("beat").write_bytes(b"x" * (state_folder.LONG_LOG + 1))
     state.log("site").write_text("short")
     state.hold()
     state.release()

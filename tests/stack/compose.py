@@ -17,10 +17,10 @@ from uuid import uuid4
 
 from celery import Celery
 
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.run import FINAL, Run
+from celery_anp.reliability.store import Store, connect
 from tests.support.eventually import eventually
-from worker.reliability.ledger import Ledger
-from worker.reliability.run import FINAL, Run
-from worker.reliability.store import Store, connect
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "anp:stack-test"

@@ -5,10 +5,10 @@ A schedule ticks each second all the while; the last test here counts its ticks.
 
 from __future__ import annotations
 
+from celery_anp.errors import AnpError
+from celery_anp.reliability.run import Run
 from tests.stack.compose import LEASE, MORE, Compose
 from tests.support.eventually import eventually
-from worker.errors import AnpError
-from worker.reliability.run import Run
 
 RUNNING = frozenset({"running"})
 

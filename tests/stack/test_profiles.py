@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from celery_anp.reliability.live import Live
+from celery_anp.reliability.run import Run
 from tests.stack.compose import IMAGE, ROOT, Compose
 from tests.support.eventually import eventually
-from worker.reliability.generation import Live
-from worker.reliability.run import Run
 
 SITE = ("publish-due-posts", "warm-hot-pages", "rebuild-sitemap")
 

@@ -21,11 +21,11 @@ from pytest_celery import (
 )
 from pytest_docker_tools import container, fxtr
 
+from celery_anp.errors import UnknownName
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.store import Store, connect
 from tests.stack.compose import IMAGE
 from tests.support.eventually import eventually
-from worker.errors import UnknownName
-from worker.reliability.ledger import Ledger
-from worker.reliability.store import Store, connect
 
 REDIS = "redis:8"
 #: It builds the image, and sees to it that nothing is left.

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from celery_anp.errors import LedgerUnavailable
+from celery_anp.process.port import free
+from celery_anp.reliability.store import Store, connect
+from celery_anp.settings import read
 from tests.stack.compose import Compose
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker.errors import LedgerUnavailable
-from worker.port import free
-from worker.reliability.store import Store, connect
-from worker.settings import settings
 
 PASSWORD = "encrypted0123456789"
 EACH_SECOND = '[[schedule]]\nname = "s"\ntask = "probe.add"\nevery = "1s"\ninput = { x = 1, y = 2 }\n'
@@ -91,9 +91,9 @@ def trusted(papers: Papers, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process is told of the certificates, too."""
     for name, path in papers.settings().items():
         monkeypatch.setenv(f"ANP_{name.upper()}", path)
-    settings.cache_clear()
+    read.cache_clear()
     yield
-    settings.cache_clear()
+    read.cache_clear()
 
 
 @pytest.mark.usefixtures("trusted")
@@ -130,11 +130,11 @@ def test_who_cannot_be_known_is_not_talked_to(
     for name, path in papers.settings().items():
         changed = change.get(name, path).replace("/stranger.crt", str(papers.folder / "stranger.crt"))
         monkeypatch.setenv(f"ANP_{name.upper()}", changed)
-    settings.cache_clear()
+    read.cache_clear()
     address = url.replace("127.0.0.1", change.get("host", "127.0.0.1"))
     address = address.replace("rediss://", f"{change.get('scheme', 'rediss')}://")
     try:
         with pytest.raises(LedgerUnavailable, match=f"(?s){said}"):
             Store(connect(address, timeout=2, retries=0), "anp").check_server()
     finally:
-        settings.cache_clear()
+        read.cache_clear()

@@ -7,10 +7,10 @@ from typing import Any
 
 from celery import signals
 
-from worker import deaf
+from celery_anp.node import watchdog
 
-deaf.PATIENCE = 3.0
-deaf.INTERVAL = 0.5
+watchdog.PATIENCE = 3.0
+watchdog.INTERVAL = 0.5
 
 
 @signals.worker_ready.connect(weak=False)

@@ -8,12 +8,12 @@ from typing import Any
 from celery import Task
 from celery.exceptions import Ignore
 
+from celery_anp.canvas.chords import PatientChords
+from celery_anp.reliability.retry import Retries
 from tests.support.journal import Journal
 from tests.support.probe import OURS
 from tests.support.severed import end_here, step
 from worker.app import app
-from worker.chords import PatientChords
-from worker.reliability.retry import Retries
 
 
 @app.task(bind=True, name="following.stops", **OURS)

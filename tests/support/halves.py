@@ -13,11 +13,11 @@ from typing import Any
 from billiard.connection import Connection
 from celery import signals
 
+from celery_anp.reliability.retry import Retries
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import OURS
 from worker.app import app
-from worker.reliability.retry import Retries
 
 #: Bytes of a message's length.
 HEAD = 4

@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from celery_anp.local.embedded.server import RedisServer
+from celery_anp.reliability.records import Operation
+from celery_anp.reliability.run import Run
+from celery_anp.sending import publisher
 from tests.support import feed
 from tests.support.eventually import eventually
 from tests.support.stack import Process, Stack
-from worker import publisher
 from worker.app import app
-from worker.embedded.server import RedisServer
-from worker.reliability.records import Operation
-from worker.reliability.run import Run
 from worker.site import database
 from worker.site.importing import checkpoint, tables
 from worker.site.importing.checkpoint import Checkpoint

@@ -12,7 +12,7 @@ from typing import Any
 
 from redis import Redis
 
-from worker.reliability.run import FINAL, STATES
+from celery_anp.reliability.run import FINAL, STATES
 
 _DUMP = """
 local out = {}

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from worker.reliability.records import Keeping, NewRun
-from worker.reliability.run import FINAL
+from celery_anp.reliability.records import Keeping, NewRun
+from celery_anp.reliability.run import FINAL
 
 #: A message may be on its way so long before upkeep rings again; the pause doubles with each ring, to 64 of them.
 GRACE = 5000

@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
+from celery_anp.reliability.records import Decision, NewRun
+from celery_anp.reliability.run import FINAL
 from tests.support.ledger_model import GRACE, MOST_PAUSES, RETRIED, UNDONE, Model, NodeLease, Row
-from worker.reliability.records import Decision, NewRun
-from worker.reliability.run import FINAL
 
 #: An attempt: the word go, its number, failures before it, its kind, and its message where that was changed.
 Go = tuple[str, int, int, str, str]

@@ -12,16 +12,16 @@ from uuid import uuid4
 
 from redis import Redis
 
+from celery_anp.errors import KeyConflict, LedgerFull, LostOwnership
+from celery_anp.reliability.attempt import Attempt
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.records import Begun, Keeping, NewRun, Ring
+from celery_anp.reliability.rollback import UndoLog
+from celery_anp.reliability.run import FINAL
+from celery_anp.reliability.store import Store
 from tests.support.ledger_look import Look
 from tests.support.ledger_model import Row
 from tests.support.ledger_moves import Moves
-from worker.errors import KeyConflict, LedgerFull, LostOwnership
-from worker.reliability.attempt import Attempt
-from worker.reliability.ledger import Ledger
-from worker.reliability.records import Begun, Keeping, NewRun, Ring
-from worker.reliability.rollback import UndoLog
-from worker.reliability.run import FINAL
-from worker.reliability.store import Store
 
 CLOCK = "machine:clock"
 START = 1_000_000_000

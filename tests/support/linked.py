@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from celery_anp.local.embedded.server import RedisServer
+from celery_anp.process.port import HOST
 from tests.support.proxy import Proxy
 from tests.support.stack import Process, Stack
-from worker.embedded.server import RedisServer
-from worker.port import HOST
 
 
 class LinkedStack(Stack):

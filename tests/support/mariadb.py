@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pymysql
 
+from celery_anp.process import bound
+from celery_anp.process.port import HOST, free
 from tests.support.eventually import eventually
-from worker import leash
-from worker.port import HOST, free
 
 PROGRAMS = ("mariadbd", "mariadb-install-db")
 USER = "site"
@@ -67,7 +67,7 @@ class MariaDB:
     def start(self, *, first: bool = False) -> None:
         """Start it and wait until it answers."""
         with (self.folder / "mariadb.log").open("ab") as output:
-            self.process = leash.start(
+            self.process = bound.start(
                 [
                     str(program("mariadbd")), "--no-defaults", f"--datadir={self.data}", f"--port={self.port}",
                     f"--bind-address={HOST}", f"--socket={self.folder / 'socket'}", "--skip-log-bin",
@@ -84,7 +84,7 @@ class MariaDB:
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
         if self.process is not None:
-            leash.kill(self.process)
+            bound.kill(self.process)
             self.process.wait(timeout=20)
             self.process = None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from worker.reliability.ledger import Ledger
-from worker.reliability.records import Begun, NewRun
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.records import Begun, NewRun
 
 CLOCK = "test:clock"
 NODE = "node-1"

@@ -13,9 +13,9 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import before_task_publish, task_postrun, task_prerun
 from pydantic import AfterValidator, SecretStr
 
+from celery_anp.reliability.retry import Retries
 from tests.support.journal import Journal
 from worker.app import app
-from worker.reliability.retry import Retries
 
 log = logging.getLogger(__name__)
 OURS = {"owner": "tests", "expects": "what the test says", "no_rollback": "reads only"}

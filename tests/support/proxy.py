@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from worker.port import HOST
+from celery_anp.process.port import HOST
 
 #: Bytes read at once.
 PART = 65_536

@@ -14,10 +14,10 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from celery_anp.local.embedded.binary import find_server
+from celery_anp.local.embedded.server import LEDGER, RedisServer
+from celery_anp.process import bound, port
 from tests.support.eventually import eventually
-from worker import leash, port
-from worker.embedded.binary import find_server
-from worker.embedded.server import LEDGER, RedisServer
 
 SERVICE, PASSWORD = "ledger", "watched0123456789"
 #: Milliseconds after which a silent master is down for a sentinel, and that a failover may take.
@@ -76,7 +76,7 @@ class Watched:
             encoding="utf-8",
         )
         with (self.folder / f"sentinel{number}.log").open("wb") as output:
-            process = leash.start([str(find_server()), str(config), "--sentinel"], output=output, cwd=self.folder)
+            process = bound.start([str(find_server()), str(config), "--sentinel"], output=output, cwd=self.folder)
         self.sentinels.append((own, process))
 
     def _all_know(self) -> bool:

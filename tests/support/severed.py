@@ -17,14 +17,14 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task, current_task
 from redis.exceptions import ConnectionError
 
+from celery_anp.canvas.chords import PatientChords
+from celery_anp.canvas.results import LedgerResults
+from celery_anp.execution.settlement import Settlement
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.retry import Retries
 from tests.support.journal import Journal
 from tests.support.probe import OURS
 from worker.app import app
-from worker.chords import PatientChords
-from worker.reliability.ledger import Ledger
-from worker.reliability.retry import Retries
-from worker.results import LedgerResults
-from worker.settlement import Settlement
 
 
 @app.task(name="severed.step", retries=Retries(max=0), **OURS)

@@ -8,8 +8,8 @@ from typing import Any
 
 from celery import signals
 
-from worker import publisher
-from worker.reliability.records import Ring
+from celery_anp.reliability.records import Ring
+from celery_anp.sending import publisher
 
 _ring = publisher.ring
 _flowing = threading.Event()

@@ -17,11 +17,11 @@ from typing import Any, Self
 import psutil
 from redis import Redis
 
+from celery_anp.process import bound
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.run import FINAL, Run
+from celery_anp.reliability.store import Store, connect
 from tests.support.eventually import eventually
-from worker import leash
-from worker.reliability.ledger import Ledger
-from worker.reliability.run import FINAL, Run
-from worker.reliability.store import Store, connect
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,7 +165,7 @@ class Stack:
         if schedules:
             path.write_text(schedules, encoding="utf-8")
         process = self.start(
-            name, "-A", app, "beat", "-S", "schedules.beat:Scheduler", "-l", "INFO", *arguments,
+            name, "-A", app, "beat", "-S", "celery_anp.beat:Scheduler", "-l", "INFO", *arguments,
             schedules=str(path),
         )  # fmt: skip
         if wait:
@@ -177,7 +177,7 @@ class Stack:
         log = self.folder / f"{name}.log"
         env = self.environment(**settings)
         with log.open("wb") as output:
-            child = leash.start([sys.executable, "-m", "celery", *arguments], output=output, env=env, cwd=ROOT)
+            child = bound.start([sys.executable, "-m", "celery", *arguments], output=output, env=env, cwd=ROOT)
         process = Process(name, child, log)
         self.processes.append(process)
         return process
@@ -185,6 +185,7 @@ class Stack:
     def environment(self, **settings: str) -> dict[str, str]:
         """The environment of a process of this stack."""
         anp = {"redis_url": self.redis_url, "lease": self.lease, "tasks": os.environ["ANP_TASKS"]}
+        anp |= {"app": os.environ["ANP_APP"]} if "ANP_APP" in os.environ else {}
         anp |= self.settings | settings
         env = {k: v for k, v in os.environ.items() if not k.startswith("ANP_")}
         env |= {f"ANP_{key.upper()}": value for key, value in anp.items()}
@@ -194,7 +195,7 @@ class Stack:
     def anp(self, *arguments: str, file: str = "schedules.toml") -> subprocess.CompletedProcess[str]:
         """Run `anp` as an operator would, on the schedules of a file of our folder."""
         env = self.environment(schedules=str(self.folder / file))
-        command = [sys.executable, "-m", "worker.cli", *arguments]
+        command = [sys.executable, "-m", "celery_anp", *arguments]
         done = subprocess.run(
             command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=60, check=False
         )

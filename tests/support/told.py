@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from celery_anp.reliability.records import Decision, NewRun
 from tests.support.moved import NODE, Moved, begin, new, settle
-from worker.reliability.records import Decision, NewRun
 
 START = 1_000_000
 

@@ -12,11 +12,11 @@ from celery import Celery, Task
 from celery.schedules import crontab, schedule
 from pydantic import PositiveInt
 
-from schedules import occurrences
-from schedules.catalog import Catalog, load
-from worker.app import guard
-from worker.errors import BadDeclaration
-from worker.settings import settings
+from celery_anp.app import guard
+from celery_anp.beat import occurrences
+from celery_anp.beat.catalog import Catalog, load
+from celery_anp.errors import BadDeclaration
+from celery_anp.settings import read
 
 GOOD = '[[schedule]]\nname = "one"\ntask = "site.publish"\nevery = "30s"\ninput = { site = "main" }\n'
 
@@ -212,14 +212,15 @@ def test_what_a_beat_entry_cannot_say_here_is_refused(
 def test_the_shipped_schedules_are_those_of_the_kind_of_site(
     monkeypatch: pytest.MonkeyPatch, kind: str, there: str, not_there: str
 ) -> None:
+    from celery_anp.beat.files import chosen
     from worker.app import app as ours
 
     monkeypatch.setenv("ANP_SITE_KIND", kind)
-    settings.cache_clear()
+    read.cache_clear()
     try:
-        names = set(load((), ours))
+        names = set(load(chosen(ours), ours))
     finally:
         monkeypatch.undo()
-        settings.cache_clear()
+        read.cache_clear()
     assert {there, "publish-due-posts", "prune-ledger"} <= names
     assert not_there not in names

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules import occurrences
-from schedules.plan import Catchup, Planner, catch_up
-from schedules.schedule import Schedule
+from celery_anp.beat import occurrences
+from celery_anp.beat.plan import Catchup, Planner, catch_up
+from celery_anp.beat.schedule import Schedule
 from tests.support.probe import crowded, skipping
 from worker.app import app
 

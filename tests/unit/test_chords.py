@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from celery.backends.redis import RedisBackend
 
+from celery_anp.canvas.chords import COUNTING, ChordWaits, Counting
+from celery_anp.canvas.results import with_ledger
+from celery_anp.errors import LedgerFull, LedgerUnavailable
 from worker.app import app
-from worker.chords import COUNTING, ChordWaits, Counting
-from worker.errors import LedgerFull, LedgerUnavailable
-from worker.results import with_ledger
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from worker.cli import printing
-from worker.cli.tasks import parsed
-from worker.errors import BadInput
-from worker.settings import environment
+from celery_anp.cli import printing
+from celery_anp.cli.tasks import parsed
+from celery_anp.errors import BadInput
+from celery_anp.settings import environment
 
 Anp = Callable[..., subprocess.CompletedProcess[str]]
 SCHEDULE = '[[schedule]]\nname = "beat-of-heart"\ntask = "maintenance.heartbeat"\ncron = "0 3 * * *"\n'
@@ -24,10 +24,10 @@ def anp(tmp_path: Path) -> Anp:
     """Runs `anp` in an empty folder with a clean environment."""
     clean = {name: value for name, value in environment().items() if not name.startswith("ANP_")}
     (tmp_path / "s.toml").write_text(SCHEDULE)
-    clean |= {"ANP_SCHEDULES": str(tmp_path / "s.toml"), "COLUMNS": "200"}
+    clean |= {"ANP_APP": "worker.app:app", "ANP_SCHEDULES": str(tmp_path / "s.toml"), "COLUMNS": "200"}
 
     def run(*arguments: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "worker.cli", *arguments]
+        command = [sys.executable, "-m", "celery_anp", *arguments]
         done = subprocess.run(
             command, cwd=tmp_path, env=clean | env, input=stdin, capture_output=True, text=True, timeout=60,
             check=False,
@@ -44,7 +44,7 @@ def anp(tmp_path: Path) -> Anp:
         (("tasks", "show", "maintenance.hartbeat"), "maintenance.heartbeat"),
         (("tasks", "run", "maintenance.heartbeat", "sitee=1"), "does not fit"),
         (("tasks", "run", "maintenance.heartbeat", "nonsense"), "field=value"),
-        (("schedules", "show", "beat-of-hart"), "beat-of-heart"),
+        (("schedules", "next", "beat-of-hart"), "beat-of-heart"),
         (("schedules", "import-cron", "/nowhere"), "No such file"),
         (("status", "--window", "soon"), "duration"),
         (("flower",), "ANP_FLOWER_PASSWORD"),
@@ -59,9 +59,20 @@ def test_bad_usage_ends_with_2_and_says_what_would_be_right(anp: Anp, arguments:
     assert said in done.stderr
 
 
+def test_without_an_app_it_says_how_to_name_one(anp: Anp) -> None:
+    done = anp("tasks", "list", ANP_APP="")
+    assert (done.returncode, "-A module" in done.stderr) == (2, True)
+
+
+def test_a_command_that_only_looks_at_the_ledger_imports_no_app(anp: Anp) -> None:
+    done = anp("-A", "not.there", "runs", "list", ANP_REDIS_URL="redis://127.0.0.1:1/0")
+    assert (done.returncode, "127.0.0.1:1" in done.stderr) == (1, True)
+
+
 def test_a_wrong_setting_is_named_with_a_near_one(anp: Anp) -> None:
-    done = anp("runs", "list", ANP_REDIS_ULR="redis://x")
-    assert (done.returncode, "ANP_REDIS_URL" in done.stderr) == (2, True)
+    for command, app in ((("runs", "list"), ""), (("tasks", "list"), "worker.app:app")):
+        done = anp(*command, ANP_REDIS_ULR="redis://x", ANP_APP=app)
+        assert (done.returncode, "ANP_REDIS_URL" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("command", [("runs", "list"), ("tasks", "run", "maintenance.heartbeat"), ("health", "beat")])

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from schedules.occurrences import jitter, next_tick
-from schedules.schedule import Schedule
-from worker.cli.answers import (
+from celery_anp.beat.occurrences import jitter, next_tick
+from celery_anp.beat.schedule import Schedule
+from celery_anp.cli.status.answers import (
     are_runs_failing,
     did_the_release_change_anything,
     is_it_slow,
     is_it_up,
     quantile,
 )
-from worker.cli.verdict import unmet
-from worker.reliability.records import Node
-from worker.reliability.run import Run, from_row
+from celery_anp.cli.up.verdict import unmet
+from celery_anp.reliability.records import Node
+from celery_anp.reliability.run import Run, from_row
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BEGAN = int(NOON.timestamp())

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from celery._state import _task_stack
 
+from celery_anp import log
 from tests.support.probe import secretive
-from worker import log
 from worker.settings import Settings
 
 Written = Callable[..., io.StringIO]

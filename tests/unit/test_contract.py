@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, PositiveInt, SecretStr
 
-from worker.contract import Contract
-from worker.errors import BadDeclaration, BadInput, BadResult
+from celery_anp.contract.signature import Contract
+from celery_anp.errors import BadDeclaration, BadInput, BadResult
 
 
 class Answer(BaseModel):

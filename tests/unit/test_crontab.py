@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from schedules.catalog import load
-from schedules.crontab import Converted, convert
-from worker import command
+from celery_anp.beat.catalog import load
+from celery_anp.beat.crontab.convert import Converted, convert
+from celery_anp.tasks import allow_list
 from worker.app import app
 
 TYPICAL = r"""
@@ -55,7 +55,7 @@ def test_a_typical_crontab_loads_as_schedules_and_commands(tmp_path: Path) -> No
     (tmp_path / "commands").write_text(converted.command_entries)
     assert converted.count == 6
     catalog = load([tmp_path / "crontab.toml"], app)
-    allowed = command.allowed(tmp_path / "commands")
+    allowed = allow_list.allowed(tmp_path / "commands")
     names = {"wp-cron", "manage-clearsessions", "backup-full", "backup-full-2", "find-cache", "date"}
     assert set(catalog) == set(allowed) == names
     assert {schedule.timezone for schedule in catalog.values()} == {"Europe/Berlin"}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.settings import PREFIX, Settings
+from celery_anp.settings import PREFIX
+from worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")

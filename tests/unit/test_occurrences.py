@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schedules import occurrences
-from schedules.schedule import Schedule
+from celery_anp.beat import occurrences
+from celery_anp.beat.schedule import Schedule
 
 DAYS = 2
 MINUTE, DAY = 60, 86_400

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from worker.cli import processes
-from worker.cli.main import app
+from celery_anp.cli import processes
+from celery_anp.cli.main import app
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from worker.redaction import cleared
+from celery_anp.redaction import cleared
 
 MESSAGE = json.dumps(
     {

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import BadDeclaration, BadInput, LedgerUnavailable
-from worker.reliability.retry import Again, GiveUp, Retries, decide
+from celery_anp.errors import BadDeclaration, BadInput, LedgerUnavailable
+from celery_anp.reliability.retry import Again, GiveUp, Retries, decide
 
 POLICIES = st.builds(
     Retries,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from schedules.cron import normal
-from schedules.schedule import Schedule
-from worker import duration
+from celery_anp import duration
+from celery_anp.beat.cron import normal
+from celery_anp.beat.schedule import Schedule
 
 
 def schedule(**entry: Any) -> Schedule:

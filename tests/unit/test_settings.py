@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import BadSetting
+from celery_anp.errors import BadSetting
+from celery_anp.settings import read
 from worker.settings import settings
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    settings.cache_clear()
+    read.cache_clear()
     yield
-    settings.cache_clear()
+    read.cache_clear()
 
 
 def test_a_secret_can_be_a_mounted_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +55,8 @@ def test_a_wrong_value_names_variable_expectation_and_value(
     with pytest.raises(BadSetting, match=said) as refused:
         settings()
     assert name in str(refused.value)
-    assert value in str(refused.value)
+    shown = "a value that is not shown" if name.endswith("_URL") else value  # it may hold a password
+    assert shown in str(refused.value)
 
 
 def test_without_a_redis_url_the_running_stack_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +66,6 @@ def test_without_a_redis_url_the_running_stack_is_found(tmp_path: Path, monkeypa
     monkeypatch.setenv("ANP_STATE", str(tmp_path))
     assert settings().redis_url == "redis://127.0.0.1:7001/0"
     monkeypatch.setenv("ANP_REDIS_URL", "redis://127.0.0.1:7003/0")
-    settings.cache_clear()
+    read.cache_clear()
     assert settings().redis_url == "redis://127.0.0.1:7003/0"
     assert settings().site_url == "http://127.0.0.1:8000"

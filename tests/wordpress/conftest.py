@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from celery_anp.local.embedded import RedisServer
 from tests.wordpress import lab as labs
 from tests.wordpress.lab import Lab
-from worker.embedded import RedisServer
 from worker.settings import Settings
 
 SECRET = "a secret of the tests only"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from celery_anp.local.embedded.server import CACHE, RedisServer
 from tests.wordpress.conftest import known
 from tests.wordpress.lab import Lab
 from tests.wordpress.test_events import run, schedule
-from worker.checklist.wordpress import wordpress
-from worker.embedded.server import CACHE, RedisServer
+from worker.checks.wordpress import wordpress
 from worker.settings import Settings
 from worker.site.wordpress.audit import Audit, audit
 from worker.site.wordpress.site import Site

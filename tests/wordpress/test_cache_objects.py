@@ -11,9 +11,9 @@ import httpx
 import pytest
 from redis import Redis
 
+from celery_anp.errors import Refused
 from tests.support.eventually import eventually
 from tests.wordpress.lab import Lab
-from worker.errors import Refused
 from worker.settings import Settings
 from worker.site.affected import Shown
 from worker.site.wordpress import caches

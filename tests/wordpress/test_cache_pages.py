@@ -19,8 +19,7 @@ from worker.site.affected import Shown
 from worker.site.flight import Flights
 from worker.site.purging import Files, NotPurged, Purge
 from worker.site.warm import Manners
-from worker.site.wordpress import caches, publishing
-from worker.site.wordpress import way as ways
+from worker.site.wordpress import caches, publishing, ways
 from worker.site.wordpress.publishing import Orders
 from worker.site.wordpress.site import Site
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.wordpress.lab import Lab
-from worker.checklist.wordpress import wordpress
+from worker.checks.wordpress import wordpress
 from worker.settings import Settings
 
 

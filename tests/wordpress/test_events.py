@@ -8,8 +8,7 @@ import pytest
 
 from tests.wordpress.lab import Lab
 from worker.settings import Settings
-from worker.site.wordpress import due, events
-from worker.site.wordpress import way as ways
+from worker.site.wordpress import due, events, ways
 from worker.site.wordpress.events import Orders
 from worker.site.wordpress.ran import Ran
 from worker.site.wordpress.site import Site

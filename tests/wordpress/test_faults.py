@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from celery_anp.errors import BadSetting
 from tests.support.eventually import eventually
 from tests.wordpress.conftest import known
 from tests.wordpress.lab import Lab
 from tests.wordpress.test_events import run, schedule
 from tests.wordpress.test_publishing import publish
-from worker.errors import BadSetting
 from worker.settings import Settings
 from worker.site import database
-from worker.site.wordpress import due, register
-from worker.site.wordpress import way as ways
+from worker.site.wordpress import due, register, ways
 from worker.site.wordpress.cron import CorruptCron
 from worker.site.wordpress.ran import Ran
 from worker.site.wordpress.site import Site, SiteUnavailable

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from celery_anp.local.embedded.server import CACHE, LEDGER, RedisServer
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.wordpress.conftest import SECRET
 from tests.wordpress.lab import Lab
 from tests.wordpress.test_triggers import trigger, visit
-from worker.embedded.server import CACHE, LEDGER, RedisServer
 
 SCHEDULES = """
 [[schedule]]

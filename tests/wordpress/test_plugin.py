@@ -9,11 +9,11 @@ import time
 import httpx
 import pytest
 
+from celery_anp.errors import BadSetting
 from tests.wordpress.conftest import SECRET
 from tests.wordpress.lab import Lab
-from worker.errors import BadSetting
 from worker.settings import Settings
-from worker.site.wordpress import way as ways
+from worker.site.wordpress import ways
 from worker.site.wordpress.plugin import Plugin
 
 HELLO = json.dumps({"do": "hello", "limit": 5}).encode()

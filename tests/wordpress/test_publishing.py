@@ -6,13 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from celery_anp.errors import LostOwnership
 from tests.wordpress.lab import Lab
-from worker.errors import LostOwnership
 from worker.settings import Settings
 from worker.site import database, fence
 from worker.site.posts import utc_now
-from worker.site.wordpress import publishing
-from worker.site.wordpress import way as ways
+from worker.site.wordpress import publishing, ways
 from worker.site.wordpress.publishing import Orders
 from worker.site.wordpress.site import Site
 

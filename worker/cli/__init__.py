@@ -1,0 +1,1 @@
+"""The commands that this deployment adds to `anp`."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from redis.exceptions import RedisError
 
-from worker.cli import looking, printing
-from worker.cli.following import follow, tell_end
-from worker.cli.printing import AsJson, Limit
-from worker.cli.reach import ledger
-from worker.cli.tasks import task_named
-from worker.errors import AnpError
+from celery_anp.cli import printing
+from celery_anp.cli.following import follow, tell_end
+from celery_anp.cli.printing import AsJson, Limit
+from celery_anp.cli.reach import ledger
+from celery_anp.cli.tasks import task_named
+from celery_anp.errors import AnpError
+from worker.cli import looking
 from worker.settings import settings
 
 if TYPE_CHECKING:

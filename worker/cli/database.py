@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import printing
-from worker.cli.printing import AsJson
-from worker.errors import BadUsage
+from celery_anp.cli import printing
+from celery_anp.cli.printing import AsJson
+from celery_anp.errors import BadUsage
 from worker.settings import settings
 
 if TYPE_CHECKING:

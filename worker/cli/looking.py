@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli import printing
-from worker.cli.printing import AsJson, Limit
-from worker.cli.reach import ledger
-from worker.errors import AnpError, BadInput
+from celery_anp.cli import printing
+from celery_anp.cli.printing import AsJson, Limit
+from celery_anp.cli.reach import ledger
+from celery_anp.errors import AnpError, BadInput
 from worker.settings import settings
 
 if TYPE_CHECKING:
-    from worker.reliability.run import Run
+    from celery_anp.reliability.run import Run
 
 #: What is compared, its unit, and how it is shown.
 FIGURES = ("p50_ms", "p95_ms", "error_rate", "hits", "misses", "database_calls")

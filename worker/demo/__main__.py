@@ -15,10 +15,10 @@ from pathlib import Path
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
+from celery_anp.errors import AnpError
 from worker.demo import content
 from worker.demo.dropin import lying_in
 from worker.demo.site import DemoSite
-from worker.errors import AnpError
 from worker.settings import settings
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, func, inspect, make_url, select, update
 
+from celery_anp.errors import Refused
 from worker.demo import filling
-from worker.errors import Refused
 from worker.site import database
 from worker.site.posts import is_status, utc_now
 from worker.site.tables import options, posts

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from worker.errors import BadSetting
+from celery_anp.errors import BadSetting
 
 
 @contextmanager

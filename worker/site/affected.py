@@ -18,8 +18,8 @@ from worker.site import categories, database, lists, tags
 from worker.site.declared import Affected, Declaration, load
 from worker.site.pages import list_path
 from worker.site.posts import Post
+from worker.site.prefixed import Tables, named
 from worker.site.tables import NO_DATE
-from worker.site.wordpress.tables import Tables, named
 
 #: Posts in one part of WordPress' sitemap.
 SITEMAP_PART = 2000

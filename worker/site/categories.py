@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from worker.site.wordpress.tables import Tables
+from worker.site.prefixed import Tables
 
 TAXONOMY = "category"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from worker.errors import BadInput, Refused
+from celery_anp.errors import BadInput, Refused
 from worker.settings import Settings
 from worker.site import kept as kept_pages
 from worker.site import pages, separation

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from worker.errors import BadDeclaration, BadSetting, did_you_mean
+from celery_anp.errors import BadDeclaration, BadSetting, did_you_mean
 from worker.settings import Settings
 
 #: What a path may name of a post.

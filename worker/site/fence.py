@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, Insert, func, select
 from sqlalchemy.dialects import mysql, sqlite
 
-from worker.errors import LostOwnership
+from celery_anp.errors import LostOwnership
 from worker.site.tables import fences
 
 

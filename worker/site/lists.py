@@ -8,7 +8,7 @@ from math import ceil
 from sqlalchemy import Connection, func, select
 
 from worker.site.posts import DEFAULT_PER_PAGE
-from worker.site.wordpress.tables import Tables
+from worker.site.prefixed import Tables
 
 
 def pages(connection: Connection, tables: Tables, posts: int) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from worker.errors import BadInput
+from celery_anp.errors import BadInput
 from worker.settings import Settings
 from worker.site import purging, warm, worth
 from worker.site.affected import Shown

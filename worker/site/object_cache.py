@@ -21,7 +21,7 @@ import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
-from worker import security
+from celery_anp import security
 from worker.settings import Settings
 from worker.site import separation
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from worker.errors import AnpError, BadSetting
+from celery_anp.errors import AnpError, BadSetting
 from worker.settings import Settings
 from worker.site import warm
 from worker.site.object_cache import ObjectCache

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import redis
 
-from worker import security
-from worker.errors import Refused
+from celery_anp import security
+from celery_anp.errors import Refused
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", "", None}
 _WAIT = 2.0

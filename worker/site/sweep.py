@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from worker.errors import Refused
+from celery_anp.errors import Refused
 from worker.site.object_cache import script
 
 #: Keys that one batch looks at, about; a batch takes Redis less than a millisecond.

@@ -11,7 +11,7 @@ import httpx
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from worker.errors import AnpError
+from celery_anp.errors import AnpError
 from worker.settings import Settings
 from worker.site.affected import Shown
 from worker.site.pages import FEED, FRONT

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, StringConstraints
 
+from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.reliability.retry import Retries
 from worker.settings import Settings, settings
 from worker.site import audit, clearing, kept, purging, warm, worth
 from worker.site.flight import Flights

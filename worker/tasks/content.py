@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints
 
+from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.reliability.retry import Retries
 from worker.settings import Settings, settings
 from worker.site import builds, publishing, sitemap, stale
 from worker.site.object_cache import ObjectCache
 from worker.site.posts import Posts, utc_now
 from worker.site.wordpress import publishing as wordpress
-from worker.site.wordpress import way as ways
+from worker.site.wordpress import ways
 from worker.site.wordpress.site import Site
 
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
+from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.reliability.retry import Retries
 from worker.settings import settings
 from worker.site.posts import Posts
 from worker.site.queries import baseline, declared

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import uuid_utils
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints
 
+from celery_anp.errors import BadInput, BadRows, BadSetting, BadSource, RunEnded
+from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.errors import BadInput, BadRows, BadSetting, BadSource, RunEnded
-from worker.reliability.retry import Retries
 from worker.settings import Settings, settings
 from worker.site.importing import chunks, download, outdated, reading, tables, undoing
 from worker.site.importing.checkpoint import Checkpoint

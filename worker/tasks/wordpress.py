@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.reliability.retry import Retries
 from worker.settings import settings
-from worker.site.wordpress import audit, events, way
+from worker.site.wordpress import audit, events, ways
 from worker.site.wordpress.audit import Audit
 from worker.site.wordpress.cron import Event
 from worker.site.wordpress.events import Orders
@@ -62,7 +62,7 @@ def run_due_events(
         most=limit,
         limit=event_limit,
     )
-    return events.run(Site.connect(known), way.chosen(known), orders)
+    return events.run(Site.connect(known), ways.chosen(known), orders)
 
 
 @app.task(

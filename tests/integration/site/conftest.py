@@ -14,10 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from celery_anp.local.embedded import RedisServer
+from celery_anp.settings import environment, read
 from tests.support.eventually import eventually
 from worker.demo import content
-from worker.embedded import RedisServer
-from worker.settings import Settings, environment, settings
+from worker.settings import Settings, settings
 from worker.site.object_cache import ObjectCache
 from worker.site.posts import Posts
 
@@ -58,9 +59,9 @@ def known(
     }
     for name, value in environment(**values).items():
         monkeypatch.setenv(name, value)
-    settings.cache_clear()
+    read.cache_clear()
     yield settings()
-    settings.cache_clear()
+    read.cache_clear()
 
 
 @pytest.fixture

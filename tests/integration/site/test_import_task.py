@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 from sqlalchemy import select
 
+from celery_anp.errors import BadInput
 from tests.support import feed
 from tests.support.eventually import eventually
 from tests.support.import_site import ImportSite, import_site
 from tests.support.overtaken import overtaken
-from worker.errors import BadInput
 from worker.settings import Settings
 from worker.site import database, pages
 from worker.site.importing.tables import changes

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, insert, select, update
 
+from celery_anp.errors import BadSource, DatabaseTrouble, LimitExceeded, LostOwnership
 from tests.support import feed
-from worker.errors import BadSource, DatabaseTrouble, LimitExceeded, LostOwnership
 from worker.settings import Settings
 from worker.site import database, fence, stale
 from worker.site.importing import checkpoint, chunks, location, reading, tables, undoing

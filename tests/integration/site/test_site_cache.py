@@ -7,7 +7,7 @@ import threading
 import pytest
 import redis
 
-from worker.errors import Refused
+from celery_anp.errors import Refused
 from worker.settings import Settings
 from worker.site import audit, clearing
 from worker.site.clearing import clear, target

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, select, update
 
+from celery_anp.errors import Refused
 from tests.integration.site.conftest import NOW
 from worker.demo import content, filling
-from worker.errors import Refused
 from worker.site import database, tags
 from worker.site.posts import Posts, is_status
 from worker.site.tables import options

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from celery_anp.errors import BadSetting, LostOwnership
 from tests.integration.site.conftest import NOW
 from worker.demo import filling
-from worker.errors import BadSetting, LostOwnership
 from worker.settings import Settings
 from worker.site import database, fence, publishing, stale, tags
 from worker.site.object_cache import ObjectCache

@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from celery_anp.errors import BadInput
+from celery_anp.reliability.run import Run
+from celery_anp.sending import publisher
 from tests.support.overtaken import overtaken
 from tests.support.stack import Stack
-from worker import publisher
 from worker.app import app
 from worker.demo import content
-from worker.errors import BadInput
-from worker.reliability.run import Run
 from worker.settings import Settings
 from worker.site import builds, pages
 from worker.site.object_cache import ObjectCache

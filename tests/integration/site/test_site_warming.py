@@ -14,10 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from celery_anp.settings import environment
 from tests.integration.site.test_site_tasks import ended, make_due, started
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
-from worker.settings import Settings, environment
+from worker.settings import Settings
 from worker.site import affected, pages, publishing, stale, warm, worth
 from worker.site.flight import Flights
 from worker.site.object_cache import ObjectCache
@@ -35,7 +36,7 @@ def stack(known: Settings, tmp_path: Path) -> Iterator[Stack]:
 
 
 def anp(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "worker.cli", *arguments]
+    command = [sys.executable, "-m", "celery_anp", *arguments]
     return subprocess.run(command, env=environment() | env, capture_output=True, text=True, timeout=100, check=False)
 
 

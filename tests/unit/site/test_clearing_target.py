@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from worker.errors import BadInput, Refused
+from celery_anp.errors import BadInput, Refused
 from worker.site import clearing, kept
 from worker.site.object_cache import ObjectCache
 

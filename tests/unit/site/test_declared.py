@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.errors import BadDeclaration, BadSetting
+from celery_anp.errors import BadDeclaration, BadSetting
 from worker.settings import Settings
 from worker.site import declared
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from worker.errors import BadSource, LimitExceeded
+from celery_anp.errors import BadSource, LimitExceeded
 from worker.site.importing import reading
 from worker.site.importing.reading import Format, Manner
 from worker.site.importing.records import Layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.errors import BadSetting
+from celery_anp.errors import BadSetting
 from worker.settings import Settings
 from worker.tasks import importing
 

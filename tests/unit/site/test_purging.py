@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from worker.errors import BadSetting
+from celery_anp.errors import BadSetting
 from worker.settings import Settings
 from worker.site import purging
 from worker.site.purging import Files, NotPurged, Purge, Refresh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.errors import Refused
+from celery_anp.errors import Refused
 from worker.site import separation
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpcore
 
-from worker.errors import BadSource
+from celery_anp.errors import BadSource
 
 Judge = Callable[[str], bool]
 #: Its last 32 bits are an IPv4 address.

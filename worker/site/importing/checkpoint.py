@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from worker.errors import LostOwnership
+from celery_anp.errors import LostOwnership
 from worker.site.importing.reading import TOLD
 from worker.site.importing.rows import BadRow
 from worker.site.importing.tables import changes, runs

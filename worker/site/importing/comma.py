@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from worker.errors import BadSource, did_you_mean
+from celery_anp.errors import BadSource, did_you_mean
 from worker.site.importing.records import TAG_SEPARATOR, Layout, Record, lines
 
 

@@ -9,8 +9,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
-from worker.errors import BadSource, LimitExceeded
-from worker.security import IMPORT_CONNECT_SECONDS, IMPORT_DOWNLOAD_SECONDS, IMPORT_REDIRECTS
+from celery_anp.errors import BadSource, LimitExceeded
+from celery_anp.security import IMPORT_CONNECT_SECONDS, IMPORT_DOWNLOAD_SECONDS, IMPORT_REDIRECTS
 from worker.site.importing.addresses import Judge, Judged, is_public
 
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -10,7 +10,7 @@ from datetime import datetime
 import redis
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from worker.errors import AnpError
+from celery_anp.errors import AnpError
 from worker.site import database
 from worker.site.importing.tables import changes
 from worker.site.posts import Post

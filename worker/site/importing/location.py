@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from worker.errors import BadSource
-from worker.security import IMPORT_FILE_LIMIT
+from celery_anp.errors import BadSource
+from celery_anp.security import IMPORT_FILE_LIMIT
 from worker.settings import Settings
 from worker.site.importing import download
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import IO, Any, Literal
 
-from worker.errors import LimitExceeded
-from worker.security import IMPORT_RECORD_LIMIT, IMPORT_ROW_LIMIT
+from celery_anp.errors import LimitExceeded
+from celery_anp.security import IMPORT_RECORD_LIMIT, IMPORT_ROW_LIMIT
 from worker.site.importing import comma, ndjson, wxr
 from worker.site.importing.records import Layout, Record
 from worker.site.importing.rows import FIELDS, BadRow, Row, check

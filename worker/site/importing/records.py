@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import IO, Any
 
-from worker.errors import LimitExceeded
+from celery_anp.errors import LimitExceeded
 
 #: A cell that holds several tags.
 TAG_SEPARATOR = "|"

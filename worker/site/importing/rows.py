@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails
 
-from worker.errors import did_you_mean
+from celery_anp.errors import did_you_mean
 from worker.site.importing.records import Record
 from worker.site.importing.tables import ID_LENGTH
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from worker.errors import DatabaseTrouble
+from celery_anp.errors import DatabaseTrouble
 
 #: MariaDB's numbers for it.
 FULL = frozenset({1021, 1030, 1114})

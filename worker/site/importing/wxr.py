@@ -13,7 +13,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from worker.errors import BadSource
+from celery_anp.errors import BadSource
 from worker.site.importing.records import Layout, Record, too_long
 
 BLOCK = 64 * 1024

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from worker.errors import BadDeclaration, UnknownName, did_you_mean
+from celery_anp.errors import BadDeclaration, UnknownName, did_you_mean
 
 SHIPPED = "site.toml"
 _TABLES = re.compile(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from worker.errors import BadDeclaration
+from celery_anp.errors import BadDeclaration
 from worker.site import database
 from worker.site.importing.trouble import spoken
 from worker.site.queries import mariadb, sqlite

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypedDict
 
-from worker.errors import BadInput
+from celery_anp.errors import BadInput
 from worker.settings import Settings
 from worker.site import purging, separation
 from worker.site.affected import Shown

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from worker.errors import AnpError
+from celery_anp.errors import AnpError
 from worker.site.wordpress import serialized
 
 

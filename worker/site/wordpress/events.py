@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from worker.errors import LostOwnership
+from celery_anp.errors import LostOwnership
 from worker.site.wordpress import lost, publishing, register
 from worker.site.wordpress.cron import Event
 from worker.site.wordpress.due import LEFT_TO_PUBLISHER, PUBLISHES, published, scheduled

@@ -23,7 +23,7 @@ from sqlalchemy import select
 from worker.settings import Settings
 from worker.site import database
 from worker.site.object_cache import script
-from worker.site.wordpress.tables import Tables
+from worker.site.prefixed import Tables
 
 OF_POST = ("posts:{id}", "posts:post_parent-{id}", "post_meta:{id}")
 SHARED = ("posts:all_page_ids", "general:wp_get_archives", "calendar:get_calendar")

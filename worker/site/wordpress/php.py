@@ -15,10 +15,11 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from worker import warden
-from worker.command import PASSED_ON
-from worker.errors import BadSetting
-from worker.settings import Settings, environment
+from celery_anp.errors import BadSetting
+from celery_anp.process import group
+from celery_anp.settings import environment
+from celery_anp.tasks.allow_list import PASSED_ON
+from worker.settings import Settings
 from worker.site.wordpress.way import Told
 
 MARK = "anp:"
@@ -60,7 +61,7 @@ class Php:
 
     def ask(self, job: dict[str, Any], *, limit: float, stop: Callable[[], bool] = lambda: False) -> Told:
         """As `Way.ask`; when it returns, the whole process group is gone."""
-        ended = warden.run(
+        ended = group.run(
             [*self.argv, json.dumps({**job, "host": self.host})],
             time_limit=limit,
             environment=self._environment(),
@@ -77,7 +78,7 @@ class Php:
         return {name: value for name, value in environment().items() if name in PASSED_ON or name.startswith(SITES_OWN)}
 
 
-def _told(ended: warden.Outcome, limit: float) -> Told:
+def _told(ended: group.Outcome, limit: float) -> Told:
     for line in reversed(ended.tail.splitlines()):
         if line.startswith(MARK):
             try:

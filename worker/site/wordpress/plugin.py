@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from worker.errors import BadSetting
+from celery_anp.errors import BadSetting
 from worker.site.wordpress.way import Told
 
 #: Seconds beyond a piece of work's limit that its answer is waited for.

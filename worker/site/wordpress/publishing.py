@@ -17,7 +17,7 @@ from typing import Any
 import redis
 from sqlalchemy import delete, func, insert, select
 
-from worker.errors import AnpError, LostOwnership
+from celery_anp.errors import AnpError, LostOwnership
 from worker.site import fence
 from worker.site.publishing import MARK, NO_RUN
 from worker.site.stale import NOTE

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from worker.errors import AnpError
+from celery_anp.errors import AnpError
 
 Key = int | bytes
 Value = None | bool | int | float | bytes | dict[Key, "Value"]

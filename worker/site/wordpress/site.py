@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from worker.errors import AnpError, BadSetting
+from celery_anp.errors import AnpError, BadSetting
 from worker.settings import Settings
 from worker.site import database, fence
+from worker.site.prefixed import Tables, named
 from worker.site.tables import fences
-from worker.site.wordpress.tables import Tables, named
 
 #: MariaDB: no such table.
 _NO_TABLE = 1146

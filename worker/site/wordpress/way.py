@@ -6,9 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from worker.errors import BadSetting
-from worker.settings import Settings
-
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -38,23 +35,3 @@ class Way(Protocol):
         Raises:
             BadSetting: it cannot be started like this.
         """
-
-
-def chosen(known: Settings) -> Way:
-    """The way that the settings name: php where they name the site's files, else the plugin.
-
-    Raises:
-        BadSetting: neither the site's files nor the plugin's secret is named, or there is no php.
-    """
-    from worker.site.wordpress.php import Php
-    from worker.site.wordpress.plugin import Plugin
-
-    if known.wordpress_path is not None:
-        return Php(known)
-    if secret := known.wordpress_secret.get_secret_value():
-        return Plugin(known.site_url, secret)
-    raise BadSetting(
-        "There is no way to run WordPress' code",
-        expected="ANP_WORDPRESS_PATH (its files, for php), or ANP_WORDPRESS_SECRET (for the plugin anp.php)",
-        given="neither",
-    )

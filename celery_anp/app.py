@@ -1,0 +1,183 @@
+"""The Celery app, and `guard`: what makes an app's tasks guarded."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from celery import Celery, Task
+from celery.app import backends
+from kombu.utils.url import parse_url
+
+from celery_anp.canvas import links
+from celery_anp.canvas.once import SentChains
+from celery_anp.canvas.results import with_ledger
+from celery_anp.contract.options import check_options
+from celery_anp.deployment import Deployment
+from celery_anp.errors import BadDeclaration, BadUsage
+from celery_anp.reliability import sentinel
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.seams import worker_step
+from celery_anp.seams.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
+from celery_anp.sending import publisher
+from celery_anp.sending.draft import DRAFT, draft, shown
+from celery_anp.settings import Settings, settings
+from celery_anp.task import ReliableTask
+
+AMQP = "celery_anp.sending.publisher:LedgerAMQP"
+
+
+class GuardedApp(Celery):
+    """A Celery app whose tasks are guarded: every publish passes the ledger first."""
+
+    #: Whether a task must say who owns it, what it expects and how it is undone.
+    strict = True
+    #: What it adds to the engine.
+    deployment = Deployment()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger on this app's broker."""
+        return Ledger.connect(settings(), publisher.broker_url(self))
+
+    @property
+    def release(self) -> str:
+        """The release that this process belongs to."""
+        return settings().release
+
+    @cached_property
+    def results_in_ledger(self) -> bool:
+        """Whether Celery's results are on the ledger's Redis, so that one script can write both."""
+        backend = self.conf.result_backend or ""
+        return place(backend) == place(publisher.broker_url(self))
+
+    @cached_property
+    def sent_chains(self) -> SentChains:
+        """What this process has sent of chains."""
+        return SentChains(self)
+
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Every publish passes here: check the input, give the run its id, and let the row come first.
+
+        Raises:
+            BadInput: the input does not fit; nothing was planned or sent.
+            KeyConflict: the idempotency key was used with another input.
+            LedgerFull, LedgerUnavailable: nothing was planned.
+        """
+        task = self.tasks.get(name)
+        if not isinstance(task, ReliableTask) or self.conf.task_always_eager:
+            if unkept := {"key", "unique_for"} & options.keys():
+                raise BadUsage(f"{name!r} is not guarded here, so it takes no {unkept.pop()}")
+            return super().send_task(name, args, kwargs, **options)
+        checked = task.contract.check(tuple(args or ()), dict(kwargs or {}))
+        drafted = draft(task, checked, options)
+        headers = {**(options.pop("headers", None) or {}), DRAFT: drafted}
+        if task.contract.secrets:
+            headers["anp_secret"] = list(task.contract.secrets)
+        tail = self.sent_chains.refuse(drafted.new.run_id, options)
+        for kind in options.keys() & {"link", "link_error"}:
+            options[kind] = [links.frozen(self, link) for link in links.listed(options[kind])]
+        result = super().send_task(
+            name, checked.args, checked.kwargs, task_id=drafted.new.run_id, headers=headers,
+            **{**options, **shown(task, checked)},
+        )  # fmt: skip
+        self.sent_chains.remember(tail, drafted.new.run_id)
+        return result if drafted.first in (None, result.id) else type(result)(drafted.first)
+
+    def _connection(self, *where: Any, transport_options: Any = None, **options: Any) -> Any:
+        """An app that has options of its own for its broker keeps them; what it leaves out stays guarded."""
+        merged = {**SOCKETS, **self.conf.broker_transport_options, **(transport_options or {})}
+        return super()._connection(*where, transport_options=merged, **options)
+
+    def _task_from_fun(
+        self, fun: Any, name: str | None = None, base: Any = None, bind: bool = False, **options: Any
+    ) -> Any:
+        if (name or "").startswith("celery."):  # Celery's own: backend_cleanup, chord_unlock and the like
+            base = Task
+        guarded = issubclass(base or self.Task, ReliableTask)
+        if guarded:
+            check_options(name or fun.__name__, base or self.Task, options)
+            if options.get("confirm"):
+                options["confirm"] = staticmethod(options["confirm"])
+        task = super()._task_from_fun(fun, name=name, base=base, bind=bind, **options)
+        if guarded and task.lock:
+            task.contract.check_template(task.lock)
+        return task
+
+    def _get_backend(self) -> Any:
+        backend, url = backends.by_url(self.backend_cls or self.conf.result_backend, self.loader)
+        return with_ledger(backend)(app=self, url=url)
+
+
+def guard(existing: Celery, *, strict: bool = False, deployment: Deployment | None = None) -> Celery:
+    """Make the tasks of an existing app guarded.
+
+    Call it right after the app is made, before its tasks are declared. Tasks that name `base=celery.Task` stay as they
+    are and keep working beside the guarded ones.
+
+    Args:
+        existing: the app; its broker must be Redis.
+        strict: refuse tasks without owner, expected result and rollback (`contract.complete`).
+        deployment: commands, checks and schedules that come with it.
+
+    Returns:
+        The same app.
+
+    Raises:
+        BadDeclaration: the app has made its tasks already, or has a task class of its own.
+    """
+    if existing.finalized or isinstance(existing, GuardedApp):
+        raise BadDeclaration(
+            "guard() came too late for this app",
+            expected="a call right after Celery(...), before its tasks are used",
+            given="an app that is guarded or finalized already",
+        )
+    if existing.task_cls != Celery.task_cls:
+        raise BadDeclaration(
+            "This app has a task class of its own",
+            expected=f"one that derives from {ReliableTask.__module__}.ReliableTask",
+            given=str(existing.task_cls),
+        )
+    give_ledger(existing)
+    existing.strict = strict
+    existing.deployment = deployment or Deployment()
+    existing.task_cls = ReliableTask
+    worker_step.install(existing)
+    return existing
+
+
+def give_ledger(existing: Celery) -> None:
+    """Give an app the ledger and its publisher. Its tasks stay what they are: for beat, this is enough."""
+    existing.__class__ = type(f"Guarded{type(existing).__name__}", (GuardedApp, type(existing)), {})
+    existing.amqp_cls = AMQP
+    existing.__dict__.pop("amqp", None)
+    existing.add_defaults(lambda: {**CONSUMING, **CONNECTING})
+
+
+def place(url: str) -> tuple[Any, ...] | None:
+    """Where a Redis URL points: host, port and database; None for anything else."""
+    if sentinel.is_sentinel(url):
+        address = sentinel.parse(url)
+        return *address.hosts, address.database
+    if not url.startswith("redis"):
+        return None
+    parts = parse_url(url)
+    return parts["hostname"], parts["port"] or 6379, str(parts["virtual_host"] or "0").strip("/") or "0"
+
+
+def create_app(deployment: Deployment | None = None, known: Settings | None = None, name: str = "anp") -> GuardedApp:
+    """A guarded app, configured by the settings: the engine's own tasks, the deployment's, and those of `ANP_TASKS`.
+
+    Args:
+        deployment: what it adds to the engine.
+        known: settings to use instead of the environment's.
+        name: the app's, as Celery takes it.
+
+    Returns:
+        The app, which has become Celery's current one.
+    """
+    made = GuardedApp(name, task_cls=ReliableTask, amqp=AMQP, set_as_current=True)
+    made.deployment = deployment or Deployment()
+    made.add_defaults(lambda: configuration(known or settings(), made.deployment))
+    worker_step.install(made)
+    return made

@@ -1,0 +1,1 @@
+"""A crontab as schedules of `system.command`."""

@@ -1,0 +1,1 @@
+"""What follows a run: links, chords, errbacks; each sent once, whoever dies."""

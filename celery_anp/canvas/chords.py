@@ -1,0 +1,206 @@
+"""A chord that cannot go on for now: Celery would fail it, and here it is left to upkeep.
+
+Celery's Redis backend counts a chord's parts, claims the chord for whoever counted the last, and sends its body. When
+the body cannot be sent it fails the chord and drops its count, be the cause a ledger that is full, a Redis that is
+away, or a soft time limit that came while it counted. These pass: the count stays, the claim is given back, and the
+links of the last part are due again. Where a chord does fail, all that waits for it hears of it, in a chord around it
+too.
+
+Limit: it knows Celery's ways of counting by the names of `celery.backends.redis`; `tests/integration/test_links.py`
+and `test_canvas.py` notice when they change. A chord whose last part is not guarded fails as Celery's do: it has no
+row that could be told again.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery.backends.redis import RedisBackend
+from celery.result import GroupResult
+from celery.utils.log import get_logger
+from redis.exceptions import RedisError
+
+from celery_anp.canvas import links
+from celery_anp.contract.declaration import DeclaredTask
+from celery_anp.errors import RunEnded
+
+log = get_logger(__name__)
+
+#: What passes: the chord goes on when its last part is told again.
+PASSING = (*links.PASSING, SoftTimeLimitExceeded)
+#: Seconds to wait for a Redis that is away before the count is given up, and between two tries.
+PATIENCE = 60.0
+PAUSE = 0.5
+#: Seconds that a size is kept aside where chords have no end of their own.
+KEPT = 30 * 86400
+#: The end of the key of a size that is kept aside, beside Celery's own.
+KEPT_ASIDE = ".anp"
+#: The end of the key of a set: the parts that bodies have added.
+ADDED = ".anp-added"
+
+#: KEYS: that set, and Celery's count of added parts. ARGV: a part's id, and seconds that the set lives.
+ADD = """
+if redis.call('SADD', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('INCR', KEYS[2])
+"""
+
+#: KEYS: the size that was kept aside, Celery's own, and Celery's claim. ARGV: seconds that the size lives, and 1 to
+#: give back the claim too. Does nothing to a chord that is done.
+RESTORE = """
+local size, claim = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[3])
+if not size or claim == 'done' then return 0 end
+if claim and ARGV[2] == '1' then redis.call('DEL', KEYS[3]) end
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], size, 'EX', ARGV[1]) end
+return 1
+"""
+
+
+@dataclass
+class Counting:
+    """A part that is being counted here: its group, and the error that was being handled when it began."""
+
+    group: str
+    before: BaseException | None = field(default_factory=lambda: sys.exc_info()[1])
+
+
+COUNTING: ContextVar[Counting | None] = ContextVar("counting", default=None)
+
+
+class ChordWaits(BaseException):
+    """Not an Exception: Celery's handlers, which would fail the chord, must let it through.
+
+    Args:
+        cause: why it cannot go on.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class PatientChords:
+    """Mixed into the app's result backend."""
+
+    app: Any
+    client: Any
+    chord_expires: Any
+    get_key_for_group: Callable[[str, str], Any]
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, *args: Any, **kw: Any) -> Any:
+        """Count a part that ended.
+
+        Raises:
+            LedgerUnavailable, LedgerFull, OperationalError, RedisError: the chord goes on when this part is told again.
+        """
+        told_again = isinstance(self, RedisBackend) and isinstance(self.app.tasks.get(request.task), DeclaredTask)
+        if told_again and request.chord:
+            request.chord = links.separate_body(self.app, request.chord)
+        counting = COUNTING.set(Counting(request.group) if told_again else None)
+        try:
+            return super().on_chord_part_return(request, state, result, *args, **kw)  # type: ignore[misc]
+        except ChordWaits as waits:
+            log.warning("the chord of %s waits: %s", request.id, waits.cause)
+            patiently(partial(self.restore_size, request.group, unclaim=True))
+            raise waits.cause from None
+        finally:
+            COUNTING.reset(counting)
+
+    def chord_error_from_stack(self, callback: Any, exc: BaseException | None = None) -> Any:
+        """Fail a chord, unless what happened passes."""
+        cause, counting = sys.exc_info()[1], COUNTING.get()
+        if counting is None:
+            return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
+        try:
+            if isinstance(cause, PASSING) and not self._has_failed(counting.group):
+                raise cause
+            failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
+            # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
+            links.fail(self.app, self.app.ledger, callback, exc or RunEnded(f"a chord failed: {cause!r}"))
+            self.client.delete(self.get_key_for_group(counting.group, KEPT_ASIDE))
+        except PASSING as error:
+            raise self._waits(counting.group, error) from None
+        else:
+            return failed
+
+    def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:
+        """Call or send errbacks: each has an id, so that sending it twice is one run."""
+        named = enumerate(request.errbacks or ())
+        request.errbacks = [links.frozen(self.app, errback, f"{request.id}/{number}") for number, errback in named]
+        try:
+            super()._call_task_errbacks(request, exc, traceback)  # type: ignore[misc]
+        except SystemExit as error:
+            raise RunEnded(f"An errback of {request.id} asked its process to exit: {error!r}") from error
+        except PASSING as error:
+            counting = COUNTING.get()
+            if counting is None:
+                raise
+            raise self._waits(counting.group, error) from None
+
+    def _chord_publish_claim_expires(self, initial_expires: int, callback: Any) -> int:
+        """Seconds of the claim while the body is sent. A guarded one is planned once, whoever sends it: the claim of a
+        child that died need not outlive every try of its publish."""
+        if isinstance(self.app.tasks.get(callback.task), DeclaredTask):
+            return initial_expires
+        return int(super()._chord_publish_claim_expires(initial_expires, callback))  # type: ignore[misc]
+
+    @property
+    def _chord_cleanup_script(self) -> Callable[..., Any]:
+        """Celery's own, which it calls whether the body was sent or not."""
+        clean = super()._chord_cleanup_script  # type: ignore[misc]
+        counting, error = COUNTING.get(), sys.exc_info()[1]
+        waits = counting and error is not counting.before and isinstance(error, (ChordWaits, *PASSING))
+        return lambda **call: True if waits else clean(**call)
+
+    def restore_size(self, group: str, *, unclaim: bool = False) -> None:
+        """Give back the size of a chord that waits.
+
+        Args:
+            group: the chord's.
+            unclaim: give back the claim too: who held it is not sending any more.
+        """
+        keys = [self.get_key_for_group(group, end) for end in (KEPT_ASIDE, ".s", ".c")]
+        self.client.eval(RESTORE, len(keys), *keys, self.chord_expires or KEPT, int(unclaim))
+
+    def add_to_chord(self, group_id: str, result: Any) -> Any:
+        """Count a part that a body adds; one that it adds again in another attempt is counted already."""
+        if not isinstance(self, RedisBackend):
+            return super().add_to_chord(group_id, result)  # type: ignore[misc]
+        keys = [self.get_key_for_group(group_id, end) for end in (ADDED, ".t")]
+        return self.client.eval(ADD, len(keys), *keys, result.id, self.chord_expires or KEPT)
+
+    def _waits(self, group: str, cause: BaseException) -> ChordWaits:
+        """Celery drops the size when it fails a chord: keep it aside, for us or whoever comes after us."""
+        size = patiently(partial(self.client.get, self.get_key_for_group(group, ".s")))
+        if size is not None:
+            aside = self.get_key_for_group(group, KEPT_ASIDE)
+            patiently(partial(self.client.set, aside, size, ex=self.chord_expires or KEPT))
+        return ChordWaits(cause)
+
+    def _has_failed(self, group: str) -> bool:
+        """Whether a part failed: a chord of chains and groups meets the error of its part as its own."""
+        results = GroupResult.restore(group, app=self.app)
+        return results is not None and results.failed()
+
+
+def patiently(ask: Callable[[], Any]) -> Any:
+    """Ask Redis until it answers.
+
+    Raises:
+        RedisError: it did not for a minute.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask()
+        except RedisError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(PAUSE)

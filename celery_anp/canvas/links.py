@@ -1,0 +1,284 @@
+"""The next links of a canvas, when the worker died between settling a run and sending them.
+
+Celery sends links itself after the body. Their ids are frozen, so sending them twice plans each once. A run that ends
+without a body (skipped, reaped, cancelled) has its links sent from here too, and so has one of whose links Celery
+could not send one: here each is sent by itself, and one that cannot be sent fails alone.
+
+Limits: an errback that Celery would call in the worker's child is called here, in the caller's thread, and again where
+the caller dies too. A task that is not guarded may be sent twice, where something beside it cannot be sent. An errback
+that is a run is called once: an operator's retry that fails again does not call it again; one that succeeds goes on
+with its chain, and not with a chord that has failed meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from celery.app.task import Context
+from celery.backends.redis import RedisBackend
+from celery.canvas import Signature, chord, group, maybe_signature
+from celery.utils.log import get_logger
+from kombu.exceptions import OperationalError
+from kombu.utils import json
+from redis.exceptions import RedisError
+
+from celery_anp.errors import BadUsage, LedgerFull, LedgerUnavailable, RunEnded
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.run import Run
+from celery_anp.sending import publisher
+
+log = get_logger(__name__)
+
+#: What passes: the link is sent later. Any other error would be met again.
+PASSING = (LedgerUnavailable, LedgerFull, OperationalError, RedisError)
+
+
+def send(app: Any, ledger: Ledger, run_id: str) -> None:
+    """Send what follows an ended run, and confirm it.
+
+    While somebody holds Celery's claim to send a chord that the run takes part in, nothing is sent or confirmed: its
+    holder may have died with it, and then the chord goes on once the claim is over.
+
+    Args:
+        app: the guarded app.
+        ledger: the ledger.
+        run_id: the ended run.
+
+    Raises:
+        LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
+    """
+    run = ledger.find(run_id)
+    kept = ledger.store.read("hmget", ledger.store.key(f"run:{run_id}"), ["message", "failed_as", "failed_why"])
+    if run is None or kept[0] is None:
+        ledger.links_done(run_id)
+        return
+    message = json.loads(kept[0])
+    embed = message["body"][2]
+    request = Context({**message["headers"], **embed, "called_directly": False, "delivery_info": {}})
+    if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
+        log.info("a chord of %s is being sent: looking again", run_id)
+        return
+    log.warning("sending the next links of %s, which is %s", run_id, run.state)
+    if run.state == "succeeded":
+        _go_on(app, request, run)
+    else:  # where a hook undid it, why it had failed is what its canvas waits for
+        error = RunEnded(f"{run.run_id} ended as {kept[1] or run.state}: {kept[2] or run.reason}")
+        _end(app, ledger, request, error)
+    ledger.links_done(run_id)
+
+
+def _go_on(app: Any, request: Any, run: Run) -> None:
+    family = {"parent_id": run.run_id, "root_id": request.root_id or run.run_id}
+    for callback in request.callbacks or ():
+        _follow(app, run.run_id, run.result, callback, **family)
+    if request.chain:
+        _follow(app, run.run_id, run.result, request.chain[-1], chain=request.chain[:-1], **family)
+    app.backend.mark_as_done(run.run_id, run.result, request=request, store_result=False)
+
+
+def _follow(app: Any, name: str, value: Any, link: Any, **options: Any) -> None:
+    """Send what follows something with a value; of a group each task by itself, so that one that cannot be sent fails
+    alone."""
+    signature = maybe_signature(link, app=app)
+    if signature.subtask_type == "group":
+        grouped = {**signature.options, **options}
+        grouped["group_id"] = grouped.pop("task_id", None)
+        for task in signature.tasks:
+            _follow(app, name, value, task, **grouped)
+        return
+    try:
+        signature.apply_async((value,), **options)
+    except PASSING:
+        raise
+    except Exception as error:
+        log.error("what follows %s cannot be sent and fails: %s", name, error)
+        fail(app, app.ledger, link, error, call_errbacks=True)
+        fail_chain(app, app.ledger, options.get("chain"), error)
+
+
+class Separate(group):
+    """A group that sends each task by itself."""
+
+    def delay(self, value: Any) -> None:
+        """Send it with the results of a chord.
+
+        Raises:
+            LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all of it was sent.
+        """
+        _follow(self.app, "a chord", value, self)
+
+
+def separate_body(app: Any, body: Any) -> Any:
+    """The body of a chord; a group as `Separate`."""
+    signature = maybe_signature(body, app=app)
+    return Separate.from_dict(dict(signature), app=app) if signature.subtask_type == "group" else body
+
+
+def _end(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
+    """The run did not succeed: what is chained to it fails with it, its chord and its errbacks hear of it."""
+    fail_chain(app, ledger, request.chain, error)
+    request.chain = None
+    app.backend.mark_as_failure(request.id, error, request=request, store_result=False, call_errbacks=False)
+    _call_errbacks(app, ledger, request, error)
+
+
+def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
+    for number, errback in enumerate(request.errbacks or ()):
+        named = frozen(app, errback, f"{request.id}/{number}")
+        alone = Context({**vars(request), "chord": None, "errbacks": [named]})
+        try:
+            app.backend.mark_as_failure(request.id, error, request=alone, store_result=False)
+        except PASSING:
+            raise
+        except Exception as bad:
+            log.error("an errback of %s cannot be sent and fails: %s", request.id, bad)
+            fail(app, ledger, errback, bad)
+
+
+def fail_chain(app: Any, ledger: Ledger, chain: Any, error: BaseException) -> None:
+    """End what is chained to a run that did not succeed.
+
+    Args:
+        app: the guarded app.
+        ledger: the ledger.
+        chain: the links as Celery's request has them, the next one last.
+        error: why.
+    """
+    for link in reversed(chain or ()):
+        fail(app, ledger, link, error)
+
+
+def fail(app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errbacks: bool = False) -> None:
+    """End every task of a link as a failure, unless it was planned: then it has an end of its own.
+
+    Args:
+        app: the guarded app.
+        ledger: the ledger.
+        link: a signature.
+        error: why.
+        call_errbacks: whether to tell their errbacks.
+    """
+    for task in _tasks_of(app, link):
+        if task.id and ledger.find(task.id) is None:
+            request = _request_of(task)
+            app.backend.mark_as_failure(task.id, error, request=request, call_errbacks=False)
+            if call_errbacks:
+                _call_errbacks(app, ledger, request, error)
+
+
+def _tasks_of(app: Any, link: Any) -> Iterator[Signature]:
+    """The single tasks that a link is made of."""
+    signature = maybe_signature(link, app=app)
+    if isinstance(signature, chord):
+        parts = [*signature.tasks, signature.body]
+    elif signature.subtask_type in ("group", "chain"):
+        parts = signature.tasks
+    else:
+        yield signature
+        return
+    for part in parts:
+        yield from _tasks_of(app, part)
+
+
+def _request_of(task: Signature) -> Any:
+    """The request that a task of a canvas would have had."""
+    options = task.options
+    return Context({
+        "id": task.id, "task": task.task, "group": options.get("group_id"), "group_index": options.get("group_index"),
+        "chord": options.get("chord"), "errbacks": listed(options.get("link_error")), "delivery_info": {},
+    })  # fmt: skip
+
+
+def _is_claimed(app: Any, request: Any) -> bool:
+    """Whether somebody holds Celery's claim to send a chord that this run, or what is chained to it, takes part in."""
+    chained = [_request_of(task) for link in request.chain or () for task in _tasks_of(app, link)]
+    named = {part.group for part in (request, *chained) if part.chord and part.group}
+    for name in named:
+        app.backend.restore_size(name)
+    claims = [app.backend.client.get(app.backend.get_key_for_group(name, ".c")) for name in named]
+    return any(claim not in (None, b"done", "done") for claim in claims)
+
+
+def links_of(request: Any) -> dict[str, Any]:
+    """What follows a run in its canvas, as it stands now; empty where nothing does.
+
+    Args:
+        request: the run's, as Celery has it.
+    """
+    found = {name: getattr(request, name, None) for name in publisher.LINKS}
+    kept = {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
+    return kept if any(kept.values()) else {}
+
+
+def name_own(app: Any, request: Any) -> None:
+    """Give an id to what follows a run and has none, the same each time.
+
+    Args:
+        app: the guarded app.
+        request: the run's.
+    """
+    for kind in ("callbacks", "errbacks", "chain"):
+        following = enumerate(listed(getattr(request, kind, None)))
+        setattr(request, kind, [frozen(app, link, f"{request.id}/{kind}/{number}") for number, link in following])
+
+
+def children(app: Any, following: Mapping[str, Any]) -> list[Any]:
+    """What follows a run next, as Celery keeps it among the children of its result.
+
+    Args:
+        app: the guarded app.
+        following: what `links_of` said.
+    """
+    chain = following.get("chain") or ()
+    nexts = [_first(app, link) for link in (*(following.get("callbacks") or ()), *chain[-1:])]
+    return [link.freeze().as_tuple() for link in nexts if not isinstance(link, chord)]
+
+
+def _first(app: Any, link: Any) -> Any:
+    """A copy of a link, or of the first task of a chain."""
+    signature = maybe_signature(link, app=app, clone=True)
+    return _first(app, signature.tasks[0]) if signature.subtask_type == "chain" else signature
+
+
+def last(app: Any, link: Any) -> Signature:
+    """The task whose result is that of a link."""
+    signature = maybe_signature(link, app=app)
+    if isinstance(signature, chord):
+        return last(app, signature.body)
+    return last(app, signature.tasks[-1]) if signature.subtask_type == "chain" else signature
+
+
+def derived(name: str) -> str:
+    """An id that is the same each time."""
+    return str(uuid5(NAMESPACE_OID, name))
+
+
+def frozen(app: Any, link: Any, name: str = "") -> Any:
+    """A copy of a link that has an id, so that publishing it twice is one run; the caller's own stays as it is.
+
+    Args:
+        app: the guarded app.
+        link: a signature, or one as JSON.
+        name: what the id is made of, where it must be the same each time.
+
+    Raises:
+        BadUsage: it has an idempotency key.
+    """
+    signature = maybe_signature(link, app=app)
+    if isinstance(signature, Signature) and {"key", "unique_for"} & signature.options.keys():
+        raise BadUsage(
+            f"An idempotency key cannot be used for {signature.task}",
+            expected="no id of its own: what follows a run has one that is worked out",
+            given=str(signature.options.get("key") or signature.options.get("unique_for")),
+        )
+    if isinstance(signature, Signature) and not signature.options.get("task_id"):
+        signature = signature.clone()
+        signature.freeze(derived(name) if name else None)
+    return signature
+
+
+def listed(links: Any) -> list[Any]:
+    """Links as Celery takes them: one, some, or none."""
+    return list(links) if isinstance(links, list | tuple) else [links] if links else []

@@ -1,0 +1,92 @@
+"""Celery's results beside the ledger: settle stores them, so Celery's own store is left out.
+
+Limit: this holds where the result backend is the ledger's Redis. Anywhere else Celery stores the result itself, after
+settle, and a run that ends without its body (skipped, expired, reaped) leaves `.get()` waiting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.utils.log import get_logger
+
+from celery_anp.canvas import claims, links
+from celery_anp.canvas.chords import PatientChords
+from celery_anp.reliability.attempt import Attempt
+
+log = get_logger(__name__)
+
+
+class LedgerResults:
+    """Mixed into the app's result backend."""
+
+    app: Any
+
+    def on_task_call(self, producer: Any, task_id: str) -> Any:
+        """A run is enqueued: nothing to listen to yet. `.get()` subscribes and then looks, so it misses nothing."""
+        if not self.app.results_in_ledger:
+            return super().on_task_call(producer, task_id)  # type: ignore[misc]
+        return None
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kw: Any
+    ) -> Any:
+        """Store a result, unless settle has done it in the same script that ended the run."""
+        attempt = attempt_of(request)
+        if self.app.results_in_ledger and attempt is not None and attempt.settled:
+            return result
+        return super().store_result(task_id, result, state, traceback=traceback, request=request, **kw)  # type: ignore[misc]
+
+    def mark_as_done(self, task_id: str, result: Any, request: Any = None, *args: Any, **kw: Any) -> None:
+        """The chord part and the callbacks are sent: confirm them."""
+        super().mark_as_done(task_id, result, request, *args, **kw)  # type: ignore[misc]
+        self._confirm(request)
+
+    def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kw: Any) -> None:
+        """The errbacks are sent: confirm them. What Celery could not send after a success is sent link by link.
+
+        An error here would make Celery's main process fail the run once more: what passes is left to upkeep.
+        """
+        request: Any = kw.get("request")
+        attempt = attempt_of(request)
+        if attempt is None or not attempt.settled or not attempt.links:
+            super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
+            return
+        try:
+            if self._went_on(attempt, request):
+                return
+            links.fail_chain(self.app, attempt.ledger, request.chain, exc)
+            request.chain = None  # Celery would end only the first of each of its links
+            super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
+            attempt.ledger.links_done(attempt.run_id)
+        except links.PASSING as error:
+            log.warning("what follows %s is left to upkeep: %s", attempt.run_id, error)
+
+    def _went_on(self, attempt: Attempt, request: Any) -> bool:
+        """Send the links of a run that succeeded; where its result is kept elsewhere, keep it."""
+        run = attempt.ledger.find(attempt.run_id)
+        if run is None or run.state != "succeeded":
+            return False
+        self.store_result(attempt.run_id, run.result, "SUCCESS", request=request)
+        links.send(self.app, attempt.ledger, attempt.run_id)
+        return True
+
+    def _confirm(self, request: Any) -> None:
+        attempt = attempt_of(request)
+        if attempt is not None and attempt.settled and attempt.links:
+            attempt.ledger.links_done(attempt.run_id)
+
+    def process_cleanup(self) -> None:
+        """An attempt is over, and with it what it sends."""
+        claims.end()
+        super().process_cleanup()  # type: ignore[misc]
+
+
+def attempt_of(request: Any) -> Attempt | None:
+    """The attempt that a request is, or None."""
+    return getattr(request, "attempt", None)
+
+
+def with_ledger(backend: type) -> type:
+    """A result backend class that leaves the storing to settle."""
+    return type(f"Ledger{backend.__name__}", (LedgerResults, PatientChords, backend), {})

@@ -1,0 +1,69 @@
+"""How a command reaches the ledger: the Redis named, the running `anp up`, or what a stopped one left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from celery_anp.errors import AnpError, LedgerUnavailable
+from celery_anp.local.embedded import RedisServer
+from celery_anp.local.state_folder import StateFolder
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.settings import Settings, settings
+
+#: Seconds to wait for another command that reads the same stopped state folder.
+PATIENCE = 10.0
+
+
+@contextmanager
+def ledger(*, to_read: bool = True) -> Iterator[Ledger]:
+    """The ledger, for the duration of a command.
+
+    Args:
+        to_read: the command only reads, so the ledger of a stopped `anp up` will do.
+
+    Yields:
+        A ledger whose Redis answered.
+
+    Raises:
+        LedgerUnavailable: no Redis answers; says what to start or set.
+        AnpError: the stack is just starting, or its folder is in use.
+    """
+    chosen = settings()
+    state = StateFolder(chosen.state)
+    if _named(chosen, state) or state.held():
+        yield _answering(chosen, state)
+    elif to_read and (state.ledger / "redis.conf").exists():
+        with RedisServer.ledger(state.ledger).start(PATIENCE) as server:
+            yield Ledger.connect(chosen.model_copy(update={"redis_url": server.url}))
+    else:
+        yield _answering(chosen, state)
+
+
+def running() -> bool:
+    """Whether the ledger that `ledger` gives is in use by a stack, not one that a stopped stack left."""
+    chosen = settings()
+    state = StateFolder(chosen.state)
+    return _named(chosen, state) or state.held()
+
+
+def _named(chosen: Settings, state: StateFolder) -> bool:
+    left = state.stack().get("settings", {}).get("redis_url")
+    return "redis_url" in chosen.model_fields_set and chosen.redis_url != left
+
+
+def _answering(chosen: Settings, state: StateFolder) -> Ledger:
+    if not _named(chosen, state) and state.held() and not state.stack():
+        raise AnpError("`anp up` is still starting", given=str(state.path), retry_safe=True)
+    found = Ledger.connect(chosen)
+    try:
+        found.store.check_server()
+    except LedgerUnavailable as error:
+        if _named(chosen, state) or state.held():
+            raise
+        raise LedgerUnavailable(
+            "There is no stack to talk to",
+            expected="a running `anp up`, or ANP_REDIS_URL with the Redis of one",
+            given=f"nothing runs on {state.path}, and {error.given}",
+        ) from None
+    return found

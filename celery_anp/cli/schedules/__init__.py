@@ -1,0 +1,1 @@
+"""`anp schedules`: one file for each thing that can be done."""

@@ -1,0 +1,174 @@
+"""`anp schedules`: when tasks run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from celery_anp.beat import zone
+from celery_anp.beat.schedule import Schedule
+from celery_anp.cli import printing, which_app
+from celery_anp.cli.following import follow, tell_end
+from celery_anp.cli.printing import AsJson, Limit
+from celery_anp.cli.reach import ledger
+from celery_anp.cli.schedules.backfill import backfill
+from celery_anp.cli.schedules.changes import diff, reload
+from celery_anp.cli.schedules.crontab import import_cron
+from celery_anp.cli.schedules.declared import catalog, described, find, next_of, schedule_named, schedules, ticks_of
+from celery_anp.cli.schedules.explain import explain
+from celery_anp.cli.schedules.overrides import Name, disable, enable, in_force, pause, resume
+from celery_anp.cli.schedules.shown import portrait
+from celery_anp.cli.tasks import task_named, tell_begun
+from celery_anp.errors import LedgerUnavailable
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.overrides import Hand
+from celery_anp.reliability.run import Run, iso, moment
+
+app = typer.Typer(no_args_is_help=True, help="When tasks run, and an operator's hand on it.")
+
+
+@app.command("list")
+def list_schedules(json: AsJson = False) -> None:
+    """Show every schedule with its next tick and its last run.
+
+    Example: `anp schedules list`
+    """
+    with ledger() as found:
+        known = schedules(found)
+        now = found.now() // 1000
+        hands, late = in_force(found), found.late()
+        rows = [(one, next_of(one, now), _last(found, one.name), hands.get(one.name)) for one in known.values()]
+    if json:
+        printing.as_json([
+            {**described(one), "next": iso(due), "last": _brief(last), "hand": hand.public() if hand else None,
+             "late_since": iso(moment(late.get(one.name)))}
+            for one, due, last, hand in rows
+        ])  # fmt: skip
+        return
+    columns = ("name", "task", "when", "next", "last run", "state", "owner")
+    printing.table(columns, [_row(*row, is_late=row[0].name in late) for row in rows])
+
+
+@app.command("show")
+def show(
+    name: Name,
+    tick: Annotated[str, typer.Option(help="Say what became of this tick: 2026-11-21T21:55:00Z.")] = "",
+    limit: Limit = 10,
+    json: AsJson = False,
+) -> None:
+    """Show one schedule: what it says, its next ticks, its last runs, and what operators did to it.
+
+    Example: `anp schedules show publish-due-posts --tick 2026-11-21T21:55:00Z`
+    """
+    with ledger() as found:
+        one = schedule_named(name, found)
+        if tick:
+            explained = explain(one, tick, found)
+            printing.as_json(explained.public()) if json else printing.say(f"{name}: {explained.said}")
+            return
+        shown = portrait(one, found, limit)
+    if json:
+        printing.as_json(shown.public())
+    else:
+        shown.tell()
+
+
+@app.command("next")
+def show_next(
+    name: Annotated[str | None, typer.Argument(help="Only this schedule.")] = None,
+    limit: Limit = 10,
+    json: AsJson = False,
+) -> None:
+    """Show the next ticks, worked out by the same function as beat's. Needs no stack where an app is named.
+
+    Example: `anp schedules next nightly-sitemap --limit 5`
+    """
+    chosen = _chosen(name)
+    now = int(datetime.now(UTC).timestamp())
+    found = sorted((tick, one.name) for one in chosen if one.enabled for tick in ticks_of(one, now, limit))
+    if json:
+        printing.as_json([{"schedule": of, "tick": iso(tick)} for tick, of in found[:limit]])
+        return
+    zones = {one.name: one.timezone for one in chosen}
+    rows = [(printing.clock(tick), _local(tick, zones[of]), of) for tick, of in found[:limit]]
+    printing.table(("tick", "local time", "schedule"), rows)
+
+
+@app.command("trigger")
+def trigger(
+    name: Name,
+    key: Annotated[str | None, typer.Option(help="Idempotency key: the same key runs once.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit 1 unless it succeeds.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Run a schedule's task now, with the schedule's input. Its next tick stays as it is.
+
+    Example: `anp schedules trigger warm-hot-pages --wait`
+    """
+    from celery_anp.beat.plan import Planner
+    from celery_anp.sending.draft import run_id as new_run_id
+    from celery_anp.sending.publisher import ring
+
+    with ledger(to_read=False) as found:
+        one = schedule_named(name, found)
+        task = task_named(one.task)
+        planner = Planner(task.app, {one.name: one})
+        planned, rung = found.plan([planner.by_hand(one, new_run_id(task.name, key))])
+        ring(task.app, rung)
+        run_id = planned[0].run_id
+        if wait:
+            tell_end(follow(found, run_id), json=json)
+        else:
+            tell_begun(found.run(run_id).public(), json=json)
+
+
+app.command("pause")(pause)
+app.command("resume")(resume)
+app.command("disable")(disable)
+app.command("enable")(enable)
+app.command("backfill")(backfill)
+app.command("diff")(diff)
+app.command("reload")(reload)
+app.command("import-cron")(import_cron)
+
+
+def _chosen(name: str | None) -> list[Schedule]:
+    """The schedules that are live, or, where no ledger answers, those of the app's files."""
+    try:
+        with ledger() as found:
+            known = schedules(found)
+    except LedgerUnavailable:
+        if not which_app.named():
+            raise
+        known = catalog()
+    return [find(name, known)] if name is not None else list(known.values())
+
+
+def _local(tick: datetime, timezone: str) -> str:
+    return f"{tick.astimezone(zone.named(timezone)):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _last(found: Ledger, name: str) -> Run | None:
+    return next(iter(found.runs(1, schedule=name)), None)
+
+
+def _brief(run: Run | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    return {
+        "run_id": run.run_id,
+        "state": run.state,
+        "as_expected": run.as_expected,
+        "lateness": run.lateness,
+    }
+
+
+def _row(
+    one: Schedule, due: datetime | None, last: Run | None, hand: Hand | None, *, is_late: bool
+) -> tuple[object, ...]:
+    when = "off" if not one.enabled else hand.kind if hand else printing.clock(due)
+    ran = printing.clock(last.started_at or last.queued_at) if last else None
+    state = last.state if last else None
+    return one.name, one.task, one.when, when, ran, f"late, {state or 'no run'}" if is_late else state, one.owner

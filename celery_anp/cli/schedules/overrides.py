@@ -1,0 +1,117 @@
+"""`anp schedules pause | resume | disable | enable`: an operator's hand on a schedule."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from celery_anp import duration
+from celery_anp.cli import printing
+from celery_anp.cli.printing import AsJson
+from celery_anp.cli.reach import ledger
+from celery_anp.cli.schedules.declared import schedule_named
+from celery_anp.errors import BadUsage
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.overrides import Hand, Hands, Move
+
+Name = Annotated[str, typer.Argument(help="The schedule's name, as `anp schedules list` shows it.")]
+Note = Annotated[str, typer.Option("--note", help="Why; kept in the schedule's history.")]
+By = Annotated[str, typer.Option("--by", help="Who answers for it; you, unless you say otherwise.")]
+
+
+def pause(
+    name: Name,
+    lasts: Annotated[str, typer.Option("--for", help='How long: "30m", "2h", "1d".')] = "1h",
+    until_resumed: Annotated[bool, typer.Option("--until-resumed", help="No end of its own.")] = False,
+    note: Note = "",
+    by: By = "",
+    json: AsJson = False,
+) -> None:
+    """Run no tick of a schedule for a while. Each tick is recorded as skipped; `trigger` still works.
+
+    Example: `anp schedules pause warm-hot-pages --for 2h --note "database upgrade"`
+    """
+    seconds = None if until_resumed else seconds_of(lasts, "--for")
+    _lay(name, "pause", by, note, seconds, json=json)
+
+
+def resume(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> None:
+    """End a pause: the next tick runs. `anp schedules backfill` makes up for the ticks that were skipped.
+
+    Example: `anp schedules resume warm-hot-pages`
+    """
+    _lay(name, "resume", by, note, json=json)
+
+
+def disable(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> None:
+    """Run no tick of a schedule until it is enabled, whatever is deployed meanwhile.
+
+    Example: `anp schedules disable nightly-backup --note "moved to the new host"`
+    """
+    _lay(name, "disable", by, note, json=json)
+
+
+def enable(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> None:
+    """Let a schedule run again that an operator has disabled.
+
+    Example: `anp schedules enable nightly-backup`
+    """
+    _lay(name, "enable", by, note, json=json)
+
+
+def seconds_of(text: str, option: str) -> int:
+    """A duration that an option gives, in seconds, at least one.
+
+    Raises:
+        BadUsage: it cannot be read, or is nothing.
+    """
+    try:
+        seconds = duration.seconds(text)
+    except ValueError as error:
+        raise BadUsage(f"{option} cannot be read", expected=str(error), given=repr(text)) from None
+    if seconds < 1:
+        raise BadUsage(f"{option} cannot be used", expected="at least one second", given=repr(text))
+    return seconds
+
+
+def operator(by: str) -> str:
+    """Who answers: as given, else the user of this process."""
+    if by:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "operator"
+
+
+def in_force(found: Ledger) -> dict[str, Hand]:
+    """By schedule the hands that hold now."""
+    now = printing.moment_of(found.now())
+    return {name: hand for name, hand in Hands(found.store).all().items() if hand.in_force(now)}
+
+
+def told(name: str, hand: Hand, now: datetime) -> str:
+    """How a schedule stands under a hand, in a sentence."""
+    if not hand.in_force(now):
+        return f"{name} runs again"
+    ends = f"until {printing.clock(hand.until)}" if hand.until else _without_end(hand)
+    note = f": {hand.note}" if hand.note else ""
+    return f"{name} is {hand.kind} by {hand.by} {ends}{note}"
+
+
+def _without_end(hand: Hand) -> str:
+    return "until it is resumed" if hand.kind == "paused" else "until it is enabled"
+
+
+def _lay(name: str, what: Move, by: str, note: str, seconds: float | None = None, *, json: bool) -> None:
+    with ledger(to_read=False) as found:
+        schedule_named(name, found)
+        hand = Hands(found.store).lay(name, what, operator(by), note, seconds)
+        now = printing.moment_of(found.now())
+    if json:
+        printing.as_json({"schedule": name, **hand.public(), "in_force": hand.in_force(now)})
+    else:
+        printing.say(told(name, hand, now))

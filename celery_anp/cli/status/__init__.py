@@ -1,0 +1,1 @@
+"""`anp status`: four answers."""

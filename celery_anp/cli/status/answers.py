@@ -1,0 +1,158 @@
+"""The four answers of `anp status`, each a pure function of what was read."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from celery_anp.cli.printing import clock
+from celery_anp.cli.up.view import BAD, complaint
+from celery_anp.reliability.records import Node
+from celery_anp.reliability.run import Run, moment
+
+#: Seconds that 95 of 100 runs may start late.
+LATE = 30.0
+#: Runs that may wait for a worker.
+BACKLOG = 1000
+#: By how much a new release may be worse: share of failures, and factor of the median runtime.
+MORE_FAILURES, SLOWER = 0.05, 1.5
+#: Runs of one release below which nothing is said about it.
+ENOUGH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer."""
+
+    question: str
+    ok: bool
+    #: In words.
+    said: str
+    #: In numbers.
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_it_up(redis: str, nodes: Sequence[Node], site: str) -> Answer:
+    """Whether each part does its work.
+
+    Args:
+        redis: why Redis does not, or empty.
+        nodes: the living nodes.
+        site: why the site does not answer, or empty.
+    """
+    kinds = Counter(node.kind for node in nodes)
+    missing = [f"no {kind} is alive" for kind in ("worker", "beat") if not kinds[kind] and not redis]
+    troubled = [f"the beat {node.pid} on {node.host}: {node.news['trouble']}" for node in nodes if _trouble(node)]
+    wrong = [said for said in (redis, *missing, *troubled, site) if said]
+    facts = {"workers": kinds["worker"], "beats": kinds["beat"], "redis": not redis, "site": not site}
+    well = f"Redis, {kinds['worker']} worker and {kinds['beat']} beat answer"
+    return Answer("is it up", not wrong, "; ".join(wrong) or well, facts)
+
+
+def is_it_slow(runs: Iterable[Run], backlog: Mapping[str, int]) -> Answer:
+    """Whether runs start late or pile up.
+
+    Args:
+        runs: recent ones.
+        backlog: how many wait, by state.
+    """
+    late = [run.lateness for run in runs if run.lateness is not None and not _caught_up(run)]
+    p95, queued = quantile(late, 0.95), backlog.get("queued", 0)
+    wrong = []
+    if p95 is not None and p95 > LATE:
+        wrong.append(f"5 of 100 ticks start more than {p95:.0f} s late")
+    if queued > BACKLOG:
+        wrong.append(f"{queued} runs wait for a worker")
+    told = "no tick has started lately" if p95 is None else f"95 of 100 ticks start within {p95:.1f} s"
+    facts = {"lateness_p50": quantile(late, 0.5), "lateness_p95": p95, **backlog}
+    return Answer("is it slow", not wrong, "; ".join(wrong) or f"{told}, {queued} runs wait", facts)
+
+
+def are_runs_failing(
+    runs: Sequence[Run],
+    late: Mapping[str, int] = MappingProxyType({}),
+    halted: Mapping[str, str] = MappingProxyType({}),
+) -> Answer:
+    """Whether the last run of any schedule or task went wrong, or a schedule is late or was paused for failing.
+
+    Args:
+        runs: recent ones, the newest first.
+        late: per schedule that is late the time (ms) by which it should have succeeded.
+        halted: per schedule that its failures have paused the note on it.
+    """
+    ended = [run for run in runs if run.final and run.state != "skipped"]
+    newest: dict[str, Run] = {}
+    for run in ended:
+        newest.setdefault(run.schedule or run.task, run)
+    wrong = [f"{name} is late: it should have succeeded by {clock(moment(by))}" for name, by in sorted(late.items())]
+    wrong += [f"{name} is paused: {note}; `anp schedules resume {name}`" for name, note in sorted(halted.items())]
+    wrong += [said for run in newest.values() if (said := complaint(run))]
+    facts = {**Counter(run.state for run in runs), "late": len(late), "paused_for_failing": len(halted)}
+    bad = sum(1 for run in ended if is_bad(run))
+    told = f"{bad} of {len(ended)} finished runs went wrong, the last of each schedule did not"
+    return Answer("are runs failing", not wrong, "; ".join(wrong) or told, facts)
+
+
+def did_the_release_change_anything(runs: Sequence[Run]) -> Answer:
+    """Whether the newest release does worse than the one before.
+
+    Args:
+        runs: the newest first.
+    """
+    question = "did the last release change anything"
+    releases = list(dict.fromkeys(run.release for run in runs if run.release))
+    if len(releases) < 2:
+        told = f"only release {releases[0]} is recorded" if releases else "no release is recorded"
+        return Answer(question, True, told, {"releases": releases})
+    new, old = (_figures([run for run in runs if run.release == release]) for release in releases[:2])
+    facts = {"releases": releases[:2], "new": new, "old": old}
+    if min(new["ended"], old["ended"]) < ENOUGH:
+        return Answer(question, True, f"too few runs of {releases[0]} to tell", facts)
+    wrong = _worse(new, old)
+    told = f"{releases[0]} does as well as {releases[1]}"
+    return Answer(question, not wrong, f"{releases[0]}: {'; '.join(wrong)}" if wrong else told, facts)
+
+
+def _trouble(node: Node) -> str:
+    """What a beat says is wrong with its schedules or its clock."""
+    return node.news.get("trouble", "")
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """The value that a share of the values does not exceed; None of none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def is_bad(run: Run) -> bool:
+    """Whether a run went wrong."""
+    return run.state in BAD or run.as_expected is False
+
+
+def _caught_up(run: Run) -> bool:
+    """Whether a run by hand, or a tick that was planned after a stop: its lateness is no slowness."""
+    if run.tick is None or run.queued_at is None:
+        return True
+    return (run.queued_at - run.tick).total_seconds() > LATE
+
+
+def _figures(runs: Sequence[Run]) -> dict[str, Any]:
+    ended = [run for run in runs if run.final and run.state != "skipped"]
+    runtimes = [run.runtime for run in ended if run.runtime is not None]
+    share = sum(1 for run in ended if is_bad(run)) / len(ended) if ended else 0.0
+    return {"ended": len(ended), "failure_share": share, "runtime_p50": quantile(runtimes, 0.5)}
+
+
+def _worse(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    wrong = []
+    if new["failure_share"] > old["failure_share"] + MORE_FAILURES:
+        wrong.append(f"{new['failure_share']:.0%} of runs go wrong, before it was {old['failure_share']:.0%}")
+    before, now = old["runtime_p50"], new["runtime_p50"]
+    if before and now and now > before * SLOWER and now - before > 0.1:
+        wrong.append(f"a run takes {now:.1f} s, before it was {before:.1f} s")
+    return wrong

@@ -1,0 +1,91 @@
+"""`anp status`: four answers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from celery_anp import duration
+from celery_anp.cli import printing
+from celery_anp.cli.printing import AsJson
+from celery_anp.cli.reach import ledger, running
+from celery_anp.cli.schedules.overrides import in_force
+from celery_anp.cli.status.answers import (
+    Answer,
+    are_runs_failing,
+    did_the_release_change_anything,
+    is_it_slow,
+    is_it_up,
+)
+from celery_anp.errors import AnpError, BadInput
+from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.overrides import ITSELF
+from celery_anp.settings import settings
+
+#: Runs that are looked at.
+MOST = 10_000
+
+
+def status(
+    window: Annotated[str, typer.Option(help='How far to look back: "15m", "1h", "1d".')] = "1h",
+    json: AsJson = False,
+) -> None:
+    """Answer four questions: is it up, is it slow, are runs failing, did the last release change anything.
+
+    Exit code 1 if any answer is bad. Example: `anp status --window 15m`
+    """
+    try:
+        seconds = duration.seconds(window)
+    except ValueError as error:
+        raise BadInput("--window cannot be read", expected=str(error), given=repr(window)) from None
+    answers = _answers(seconds)
+    ok = all(answer.ok for answer in answers)
+    if json:
+        printing.as_json({"ok": ok, "window": window, "answers": [_public(answer) for answer in answers]})
+    else:
+        rows = [(answer.question + "?", "good" if answer.ok else "BAD", answer.said) for answer in answers]
+        printing.table(("question", "answer", "because"), rows)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _answers(seconds: int) -> list[Answer]:
+    with ExitStack() as open_for_now:
+        try:
+            found = open_for_now.enter_context(ledger())
+        except AnpError as error:
+            return [is_it_up(str(error), [], "")]
+        nodes = found.nodes()
+        runs = found.runs(MOST, since=found.now() - seconds * 1000)
+        return [
+            is_it_up("" if running() else "nothing runs; `anp up` starts it", nodes, _site()),
+            is_it_slow(runs, found.backlog()),
+            are_runs_failing(runs, *_troubled(found)),
+            did_the_release_change_anything(runs),
+        ]
+
+
+def _troubled(found: Ledger) -> tuple[dict[str, int], dict[str, str]]:
+    """Who is late and in nobody's hand, and whom its own failures have paused."""
+    hands = in_force(found)
+    late = {name: by for name, by in found.late().items() if name not in hands}
+    return late, {name: hand.note for name, hand in hands.items() if hand.by == ITSELF}
+
+
+def _site() -> str:
+    """Why the site that is named does not answer; empty if it does, or if none is named."""
+    url = settings().site_url
+    if not url:
+        return ""
+    try:
+        answer = httpx.get(url, timeout=5, follow_redirects=True)
+    except httpx.HTTPError as error:
+        return f"the site at {url} does not answer ({type(error).__name__})"
+    return "" if answer.status_code < 500 else f"the site at {url} answers {answer.status_code}"
+
+
+def _public(answer: Answer) -> dict[str, Any]:
+    return {"question": answer.question, "ok": answer.ok, "answer": answer.said, "facts": dict(answer.facts)}

@@ -1,0 +1,1 @@
+"""`anp up`: the whole stack on this machine, and its live table."""

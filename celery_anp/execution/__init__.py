@@ -1,0 +1,1 @@
+"""In the worker's child: which node it belongs to, what it says it runs, and how an attempt ends."""

@@ -1,0 +1,1 @@
+"""In the main process: the lease, what its children do, and upkeep."""

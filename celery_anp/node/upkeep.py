@@ -1,0 +1,114 @@
+"""Upkeep: promote what is due, take back what died, ring again, tell who is late.
+
+In each worker and beat, safe in any number, all of it also when every beat is dead.
+
+Limit: it acts on what Redis holds. What Redis forgot in a failover it cannot bring back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from celery.utils.log import get_logger
+
+from celery_anp.errors import AnpError
+from celery_anp.node.link_sender import Follower
+from celery_anp.node.outbox import Courier
+from celery_anp.reliability.records import Ring
+from celery_anp.reliability.store import FULL_AT
+from celery_anp.sending import publisher
+
+log = get_logger(__name__)
+
+#: Seconds between two rounds.
+INTERVAL = 1.0
+#: Every so many rounds: rows are pruned, and Redis' memory is looked at.
+PRUNE_EVERY = 60
+MEMORY_EVERY = 5
+
+
+class Upkeep:
+    """A thread that goes round each second until `stop`.
+
+    Args:
+        app: the guarded app.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.ledger = app.ledger.separate()
+        self._handed: SimpleQueue[Ring] = SimpleQueue()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="anp-upkeep", daemon=True)
+        self._round = 0
+        self.courier = Courier(app)
+        self.follower = Follower(app)
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._thread.start()
+        self.courier.start()
+        self.follower.start()
+
+    def stop(self) -> None:
+        """End after the round under way."""
+        self._stopped.set()
+        self._wake.set()
+        self.courier.stop()
+        self.follower.stop()
+        self._thread.join(timeout=10)
+
+    def hand(self, rung: Ring) -> None:
+        """Ring for a thread that must not wait for the broker: this one does, at once."""
+        if rung.messages:
+            self._handed.put(rung)
+            self._wake.set()
+
+    def _loop(self) -> None:
+        while True:
+            self._wake.wait(INTERVAL)
+            self._wake.clear()
+            if self._stopped.is_set():
+                return
+            try:
+                self._ring_handed()
+                self.go_round()
+            except AnpError as error:
+                log.warning("upkeep waits for the ledger: %s", error)
+            except Exception:
+                log.exception("upkeep met something unexpected and goes on")
+
+    def _ring_handed(self) -> None:
+        while not self._handed.empty():
+            publisher.try_ring(self.app, self._handed.get())
+
+    def go_round(self) -> None:
+        """One round of everything.
+
+        Raises:
+            LedgerUnavailable: Redis did not answer.
+        """
+        steps: tuple[Callable[[], Ring], ...] = (self.ledger.reap, self.ledger.promote, self.ledger.ring)
+        for step in steps:
+            publisher.ring(self.app, step())
+        for run_id in self.ledger.links_due():
+            self.follower.hand(run_id)
+        self.ledger.look_for_late()
+        if self._round % PRUNE_EVERY == 0:
+            self.ledger.prune()
+        if self._round % MEMORY_EVERY == 0:
+            self._watch_memory()
+        self._round += 1
+
+    def _watch_memory(self) -> None:
+        memory = self.ledger.store.read("info", "memory")
+        limit = int(memory.get("maxmemory") or 0)
+        full = bool(limit) and int(memory["used_memory"]) > FULL_AT * limit
+        if full:
+            log.error("Redis uses %s of %s bytes: nothing new is planned", memory["used_memory"], limit)
+            self.ledger.prune(10_000)
+        self.ledger.set_full(full)

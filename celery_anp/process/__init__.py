@@ -1,0 +1,1 @@
+"""Processes of the operating system: bound to us, in groups of their own, supervised."""

@@ -1,0 +1,80 @@
+"""What is told outside is cleared of secrets: the values of secret input, and passwords and tokens in addresses.
+
+Limit: a secret is known by the type of its field or by its place in an address; one printed otherwise passes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+#: What stands in the place of a secret.
+HIDDEN = "(secret)"
+_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
+_PARAMETER = re.compile(
+    r"([?&][\w-]*(?:token|key|secret|passwo?r?d|signature|sig|auth)[\w-]*=)[^&\s'\"]+", re.IGNORECASE
+)
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+
+
+def cleared(text: str, message: str = "", values: Iterable[str] = ()) -> str:
+    """A text without secrets.
+
+    Args:
+        text: why a run failed.
+        message: the run's message as its row keeps it; empty where there is none.
+        values: further secrets.
+
+    Returns:
+        The text with "(secret)" in the place of each.
+    """
+    for value in sorted({*_secrets(message), *values}, key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
+    text = _LOGIN.sub(f"{HIDDEN}@", text)
+    text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
+    return _BEARER.sub(rf"\1 {HIDDEN}", text)
+
+
+def hide(error: BaseException, values: Sequence[str]) -> None:
+    """Take secrets out of an error and of what led to it, before it is kept, logged and sent to Flower.
+
+    Args:
+        error: its arguments are changed in place; an error that keeps its words elsewhere stays as it is.
+        values: the secrets.
+    """
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error] if values else []
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.args = tuple(cleared(part, values=values) if isinstance(part, str) else part for part in one.args)
+        waiting += [one.__cause__, one.__context__]
+
+
+def secrets_of(task: Any) -> list[str]:
+    """The values of the secret input of a task that runs here; of none, of a task without, or before it has begun."""
+    given = getattr(getattr(task, "request", None), "kwargs", None)
+    names = getattr(getattr(task, "contract", None), "secrets", ())
+    return [text for name in names for text in _texts(given.get(name))] if isinstance(given, dict) else []
+
+
+def _secrets(message: str) -> Iterator[str]:
+    held: dict[str, Any] = json.loads(message) if message else {}
+    given = (held.get("body") or [[], {}])[1]
+    for name in held.get("headers", {}).get("anp_secret", ()):
+        yield from _texts(given.get(name))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and value:
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts(part)

@@ -1,0 +1,311 @@
+"""The ledger: the truth about every run. Each method is one script.
+
+What it promises is in the package docstring; each script opens with its keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import uuid4
+
+from celery_anp.errors import KeyConflict, LostOwnership, Refused, Retired, StateLost
+from celery_anp.reliability.reader import Reader
+from celery_anp.reliability.records import (
+    DAY,
+    Begun,
+    Decided,
+    Decision,
+    Keeping,
+    Loss,
+    NewRun,
+    Operation,
+    Outcome,
+    Planned,
+    Ring,
+    read_planned,
+    read_ring,
+    spec_of,
+)
+from celery_anp.reliability.run import Run
+from celery_anp.reliability.store import TIMEOUT, Store, connect
+from celery_anp.settings import Settings
+
+_WHEN: dict[str, str] = {
+    "retry": "a run that failed, was rolled back, cancelled, quarantined, skipped or expired",
+    "rollback": "a finished run that has begun, of a task with a rollback hook",
+    "cancel": "a run that is not finished",
+    "resolve": "a run whose rollback failed",
+}
+
+
+@dataclass(frozen=True)
+class Ledger(Reader):
+    """The ledger on one Redis.
+
+    Args:
+        store: connection and scripts.
+        lease: milliseconds after which a silent node is dead.
+        keeping: how long rows are kept.
+    """
+
+    store: Store
+    lease: int = 15_000
+    keeping: Keeping = field(default_factory=Keeping)
+
+    @classmethod
+    def connect(cls, settings: Settings, url: str = "") -> Ledger:
+        """The ledger that the settings name; connects on first use.
+
+        Args:
+            settings: where it is, and how long rows are kept.
+            url: another Redis than theirs.
+        """
+        keeping = Keeping(int(settings.keep_days * DAY), int(settings.keep_failed_days * DAY), settings.keep_rows)
+        url = url or settings.redis_url
+        store = Store(connect(url), settings.prefix, url=url)
+        return cls(store, int(settings.lease * 1000), keeping)
+
+    def separate(self, timeout: float = TIMEOUT) -> Ledger:
+        """The same ledger for one thread; see `Store.separate`."""
+        return replace(self, store=self.store.separate(timeout))
+
+    # -- planning ---------------------------------------------------------------------------------
+
+    def plan(self, runs: Sequence[NewRun]) -> tuple[list[Planned], Ring]:
+        """Plan runs: each becomes one row, once, however often it is planned.
+
+        Args:
+            runs: what to plan.
+
+        Returns:
+            For each run what became of it, and what the caller has to ring.
+
+        Raises:
+            KeyConflict: a run id exists with another input.
+            LedgerFull, LedgerUnavailable: nothing was planned.
+        """
+        answers, ring = self.store.call("plan", *(json.dumps(self.spec(run)) for run in runs))
+        answers = json.loads(answers)
+        for run_id, what, state, _ in answers:
+            if what == "conflict":
+                raise KeyConflict(
+                    f"The idempotency key of {run_id} was used before with another input",
+                    expected="the same input, or another key",
+                    given=f"a run that is {state}",
+                )
+        return [read_planned(answer) for answer in answers], read_ring(ring)
+
+    def decide(self, decisions: Sequence[Decision], digest: str = "") -> tuple[list[Decided], Ring]:
+        """Decide ticks of several schedules in one script.
+
+        Args:
+            decisions: per schedule the cursor seen, the new cursor, and the rows.
+            digest: of the schedules that they were worked out from; compared with the live ones unless empty.
+
+        Returns:
+            What became of each, and what the caller has to ring.
+
+        Raises:
+            Retired: other schedules are live; nothing was decided.
+            StateLost: Redis knows of no live schedules; nothing was decided.
+        """
+        specs = [
+            json.dumps({
+                "name": d.schedule, "seen": d.seen, "cursor": d.cursor, **({} if d.late is None else {"late": d.late}),
+                "runs": [self.spec(run) for run in d.runs],
+            })
+            for d in decisions
+        ]  # fmt: skip
+        word, *answer = self.store.call("tick", digest, *specs)
+        if word == "retired":
+            raise Retired("Other schedules are live")
+        if word == "lost":
+            raise StateLost("Redis knows of no live schedules")
+        answers, ring = answer
+        decided = [
+            Decided(name, word == "moved", cursor, tuple(read_planned(plan) for plan in plans))
+            for name, word, cursor, plans in answers
+        ]
+        return decided, read_ring(ring)
+
+    def spec(self, run: NewRun) -> dict[str, Any]:
+        """A run as the scripts plan it."""
+        return spec_of(run, self.keeping)
+
+    # -- the life of an attempt -------------------------------------------------------------------
+
+    def begin(self, run_id: str, node: str, child: str, token: str) -> tuple[Begun | str, Ring | None]:
+        """Begin an attempt.
+
+        Args:
+            run_id: the run.
+            node: this node's id; its lease must be alive.
+            child: this process, as the node can find it again.
+            token: unique for this delivery of the message.
+
+        Returns:
+            The attempt, or a word why there is none (`gone`, `lease`, or the row's state); and what to ring.
+        """
+        answer = self.store.call("begin", run_id, node, child, token)
+        if answer[0] == "go":
+            _, fence, attempt, failures, kind, message = answer
+            return Begun(int(fence), int(attempt), int(failures or 0), kind, message), None
+        return answer[1], read_ring(answer[2]) if len(answer) > 2 else None
+
+    def settle(self, run_id: str, node: str, fence: int, outcome: Outcome, **data: Any) -> tuple[str, Ring]:
+        """Settle an attempt.
+
+        Args:
+            run_id: the run.
+            node: the node that began it.
+            fence: the attempt's fence.
+            outcome: how it ended.
+            **data: `reason`, `result` and `error` (JSON text), `as_expected` (0 or 1), `meta` (Celery's record),
+                `delay` (ms until a retry), `message` (with a changed input).
+
+        Returns:
+            The state the run has now, and what to ring.
+
+        Raises:
+            LostOwnership: the attempt does not own the run any more.
+        """
+        state, ring = self.store.call("settle", run_id, node, fence, outcome, json.dumps(data))
+        if state == "refused":
+            raise LostOwnership(
+                f"The late result of {run_id} was refused",
+                expected=f"fence {fence} on node {node} to own the run",
+                given=f"a run that is {ring or 'gone'}",
+            )
+        return state, read_ring(ring)
+
+    def record(self, run_id: str, node: str, fence: int, what: str, *values: str | int) -> str:
+        """Record an undo entry, a step, progress, or an undo outcome (record.lua).
+
+        Returns:
+            `ok`, or `full` for an undo entry beyond the limit of one attempt.
+
+        Raises:
+            LostOwnership: the attempt does not own the run any more.
+        """
+        answer = str(self.store.call("record", run_id, node, fence, what, *values))
+        if answer == "lost":
+            raise LostOwnership(
+                f"This attempt does not own {run_id} any more, so its {what} was refused",
+                expected=f"fence {fence} to be the current one",
+            )
+        return answer
+
+    # -- nodes and upkeep -------------------------------------------------------------------------
+
+    def heartbeat(
+        self, node: str, about: Mapping[str, str] | None = None, *, news: Mapping[str, str] | None = None
+    ) -> dict[str, tuple[int, str]] | None:
+        """Register a node, or renew its lease.
+
+        Args:
+            node: its id.
+            about: what it says of itself; given, it registers.
+            news: what it says anew.
+
+        Returns:
+            Its running rows (run id to fence and child), or None once it was given up for dead.
+        """
+        pairs = [text for pair in {**(about or {}), **(news or {})}.items() for text in pair]
+        alive, rows = self.store.call("heartbeat", node, self.lease, int(bool(about)), *pairs)
+        if not alive:
+            return None
+        ids, values = rows[::2], rows[1::2]
+        split = [value.split("|", 1) for value in values]
+        return {run_id: (int(fence), child) for run_id, (fence, child) in zip(ids, split, strict=True)}
+
+    def lose(self, run_id: str, node: str, fence: int, kind: Loss, reason: str) -> tuple[str, Ring]:
+        """Tell that an attempt of this node is gone.
+
+        Returns:
+            The state the run has now (`refused` if it was settled or taken over), and what to ring.
+        """
+        state, ring = self.store.call("lose", run_id, node, fence, kind, reason)
+        return state, read_ring(ring)
+
+    def goodbye(self, node: str, reason: str) -> Ring:
+        """The node leaves in order; its unfinished rows go back without a loss."""
+        return read_ring(self.store.call("goodbye", node, reason))
+
+    def reap(self, most: int = 500) -> Ring:
+        """Take back the runs of dead nodes."""
+        return read_ring(self.store.call("reap", self.lease, most))
+
+    def promote(self, most: int = 500) -> Ring:
+        """Make ready what is due; give locks without a holder to who waits."""
+        return read_ring(self.store.call("promote", most))
+
+    def ring(self, most: int = 500) -> Ring:
+        """Claim the queued runs whose message is gone."""
+        return read_ring(self.store.call("ring", most))
+
+    def nudge(self, run_id: str) -> None:
+        """The message of a run went down with a child before it began: do not wait for the grace."""
+        self.store.call("nudge", run_id)
+
+    def park(self, run_id: str) -> str:
+        """A worker got a run whose task it does not know; returns the state the run has now."""
+        return str(self.store.call("park", run_id))
+
+    def sent(self, run_ids: Sequence[str]) -> None:
+        """The messages of these runs are out; those of tasks that are not guarded end as sent."""
+        self.store.call("sent", *run_ids)
+
+    def links_due(self, most: int = 100) -> list[str]:
+        """Ended runs whose next links nobody confirmed."""
+        return list(self.store.call("links", "due", most))
+
+    def links_held(self, run_id: str) -> None:
+        """The next links of a run are being sent: for another grace nobody else needs to."""
+        self.store.call("links", "held", run_id)
+
+    def links_done(self, run_id: str) -> None:
+        """The next links of a run are sent."""
+        self.store.call("links", "done", run_id)
+
+    def look_for_late(self, most: int = 500) -> int:
+        """Tell of schedules that should have succeeded by now; returns how many became late."""
+        return int(self.store.call("late", most))
+
+    def prune(self, most: int = 1000) -> int:
+        """Drop rows from the indexes whose time to be kept is over; returns how many."""
+        return int(self.store.call("prune", most))
+
+    def set_full(self, full: bool) -> None:
+        """Refuse planning while Redis is near its memory limit, or allow it again."""
+        if full:
+            self.store.read("set", self.store.key("full"), "1", 60)
+        else:
+            self.store.read("delete", self.store.key("full"))
+
+    # -- operators --------------------------------------------------------------------------------
+
+    def operate(self, run_id: str, what: Operation, by: str, note: str = "") -> tuple[Run, Ring]:
+        """What an operator asks for.
+
+        Args:
+            run_id: the run.
+            what: the operation.
+            by: who asks.
+            note: why.
+
+        Returns:
+            The run after it, and what to ring.
+
+        Raises:
+            UnknownName: there is no such run.
+            Refused: its state forbids it.
+        """
+        word, state, ring = self.store.call("operate", run_id, what, by, note, uuid4().hex)
+        if word == "gone":
+            raise self.unknown(run_id)
+        if word == "refused":
+            raise Refused(f"{what} of {run_id} is not possible", expected=_WHEN[what], given=f"a run that is {state}")
+        return self.run(run_id), read_ring(ring)

@@ -1,0 +1,122 @@
+"""Which schedules are live: the generation, how each is declared, and what beats are asked for.
+
+A release that is seen for the first time raises the generation; a beat of an earlier one plans nothing from then on.
+Limit: it compares what was declared, not the code of the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from redis.exceptions import RedisError
+
+from celery_anp.reliability.overrides import Backfill, read_backfills
+from celery_anp.reliability.store import Store, translate
+
+#: Schedules written by one script call.
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The answer to who is live."""
+
+    #: `current`: we are; `taken`: we are from now on; `retired`: others are.
+    word: Literal["current", "taken", "retired"]
+    number: int
+    digest: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a beat looks at each second."""
+
+    #: Of the schedules that are live; empty if none are.
+    digest: str
+    #: How often operators have asked for the files to be read again.
+    reloads: int
+    backfills: Mapping[str, Backfill]
+
+
+class Live:
+    """Reads and sets what is live.
+
+    Args:
+        store: the ledger's store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def adopt(self, digest: str, release: str, *, fresh: bool) -> Generation:
+        """Ask to be live.
+
+        Args:
+            digest: of our schedules.
+            release: ours; empty in development.
+            fresh: they were just read, and replace others of the same release.
+
+        Returns:
+            Who is live now.
+        """
+        word, number, live, of = self.store.call("adopt", digest, release, int(fresh))
+        return Generation(word, int(number), live, of)
+
+    def current(self) -> Generation | None:
+        """Who is live, or None."""
+        held = self.store.read("hgetall", self.store.key("generation"))
+        return Generation("current", int(held["number"]), held["digest"], held["release"]) if held else None
+
+    def declared(self) -> dict[str, str]:
+        """By schedule how it is declared, JSON."""
+        return dict(self.store.read("hgetall", self.store.key("live")))
+
+    def publish(self, digest: str, by: str, changes: Iterable[tuple[str, str, str]]) -> bool:
+        """Write how schedules are declared.
+
+        Args:
+            digest: of our schedules.
+            by: whose doing it is.
+            changes: name, declaration as JSON (empty for one that is gone), and words for its history.
+
+        Returns:
+            False if others are live, and the rest was not written.
+        """
+        waiting = list(changes)
+        for start in range(0, len(waiting), BATCH):
+            batch = [text for change in waiting[start : start + BATCH] for text in change]
+            if not self.store.call("publish", digest, by, *batch):
+                return False
+        return True
+
+    def rename(self, new: str, old: str) -> bool:
+        """Carry cursor, hand and history of a schedule over to its new name; False if that was done, or cannot be."""
+        return bool(self.store.call("rename", new, old))
+
+    def last_run(self, schedule: str) -> str:
+        """The id of the newest tick that the ledger has a row of, or empty."""
+        found = self.store.read("zrevrange", self.store.key(f"schedule:{schedule}"), 0, 0)
+        return str(found[0]) if found else ""
+
+    def ask_for_reload(self) -> int:
+        """Ask every beat to read its files again; returns the number of this request."""
+        return int(self.store.read("incr", self.store.key("reload")))
+
+    def wishes(self) -> Wishes:
+        """What a beat looks at each second, in one round trip.
+
+        Raises:
+            LedgerUnavailable: Redis did not answer.
+        """
+        try:
+            with self.store.client.pipeline(transaction=False) as pipe:
+                pipe.hget(self.store.key("generation"), "digest")
+                pipe.get(self.store.key("reload"))
+                pipe.hgetall(self.store.key("backfills"))
+                digest, reloads, backfills = pipe.execute()
+        except RedisError as error:
+            raise translate(error) from error
+        return Wishes(digest or "", int(reloads or 0), read_backfills(backfills))

@@ -1,0 +1,185 @@
+"""What operators do to a schedule at run time: pause, disable, backfill. It survives restart and deploy.
+
+It stands in Redis and not in the files: the files say what is wanted, this says what holds just now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from celery_anp.errors import Refused
+from celery_anp.reliability.run import iso, moment
+from celery_anp.reliability.store import Store
+
+#: Who lays a hand on a schedule that failed too often in a row.
+ITSELF = "anp"
+
+Move = Literal["pause", "resume", "disable", "enable"]
+_WHEN: dict[str, str] = {
+    "pause": "a schedule that is not disabled (`anp schedules enable` first)",
+    "resume": "a schedule that is paused",
+    "disable": "any schedule",
+    "enable": "a schedule that an operator has disabled; `enabled = false` is changed in its file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """An operator's hand on a schedule: none of its ticks run. It may have ended."""
+
+    kind: Literal["paused", "disabled"]
+    by: str
+    note: str
+    since: datetime
+    #: When it ends or ended; None for not by itself.
+    until: datetime | None
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether it holds now."""
+        return self.until is None or now < self.until
+
+    def covers(self, tick: datetime) -> bool:
+        """Whether a tick fell into its time."""
+        return self.since <= tick and (self.until is None or tick < self.until)
+
+    def public(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {"kind": self.kind, "by": self.by, "note": self.note, "since": iso(self.since), "until": iso(self.until)}
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A line of a schedule's history."""
+
+    at: datetime
+    what: str
+    by: str
+    note: str
+    until: datetime | None
+
+    def public(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        return {"at": iso(self.at), "what": self.what, "by": self.by, "note": self.note, "until": iso(self.until)}
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Ticks of the past that still get a run. Ticks are epoch seconds."""
+
+    id: str
+    #: The ticks after this one are still to do.
+    reached: int
+    #: The last tick.
+    to: int
+    #: At most so many runs a minute.
+    rate: int
+    by: str
+    #: Runs planned so far, and ticks that had their run.
+    planned: int = 0
+    left: int = 0
+    #: When it last planned a run, ms.
+    at: int = 0
+
+    def public(self) -> dict[str, Any]:
+        """As JSON shows it."""
+        times = {"reached": iso(moment(self.reached * 1000)), "to": iso(moment(self.to * 1000))}
+        return {**times, "rate": self.rate, "by": self.by, "planned": self.planned, "left": self.left}
+
+
+class Hands:
+    """Reads and lays operators' hands.
+
+    Args:
+        store: the ledger's store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def all(self) -> dict[str, Hand]:
+        """By schedule the last hand laid on it, in force or ended."""
+        raw: Mapping[str, str] = self.store.read("hgetall", self.store.key("hands"))
+        return {name: _hand(text) for name, text in raw.items()}
+
+    def on(self, schedule: str) -> Hand | None:
+        """The last hand laid on a schedule, in force or ended."""
+        text = self.store.read("hget", self.store.key("hands"), schedule)
+        return _hand(text) if text else None
+
+    def history(self, schedule: str, limit: int = 20) -> list[Deed]:
+        """What was done to a schedule, the newest first."""
+        lines = self.store.read("lrange", self.store.key(f"hands:{schedule}"), 0, limit - 1)
+        return [_deed(json.loads(line)) for line in lines]
+
+    def lay(self, schedule: str, what: Move, by: str, note: str = "", seconds: float | None = None) -> Hand:
+        """Pause, resume, disable or enable a schedule.
+
+        Args:
+            schedule: its name.
+            what: the move.
+            by: who answers for it.
+            note: why.
+            seconds: how long a pause lasts; None for until it is resumed.
+
+        Returns:
+            The hand after it.
+
+        Raises:
+            Refused: what holds now forbids it.
+        """
+        span = "" if seconds is None else int(seconds * 1000)
+        word, answer = self.store.call("hand", schedule, what, by, note, span, uuid4().hex)
+        if word == "refused":
+            given = f"{schedule}, which is {'neither paused nor disabled' if answer == 'none' else answer}"
+            raise Refused(f"{what} is not possible", expected=_WHEN[what], given=given)
+        return _hand(answer)
+
+    def backfills(self) -> dict[str, Backfill]:
+        """By schedule the backfill under way."""
+        return read_backfills(self.store.read("hgetall", self.store.key("backfills")))
+
+    def order(self, schedule: str, wanted: Backfill, note: str) -> None:
+        """Order a backfill; beat goes on with it, also after a restart.
+
+        Raises:
+            Refused: another one of this schedule is under way.
+        """
+        if not self.store.call("order", schedule, json.dumps(asdict(wanted)), wanted.by, note):
+            raise Refused(
+                f"A backfill of {schedule} is under way already",
+                expected="its end, or `anp schedules backfill NAME --stop`",
+            )
+
+    def stop(self, schedule: str, by: str, note: str) -> None:
+        """End a backfill: what it planned goes on, nothing more is planned.
+
+        Raises:
+            Refused: there is none.
+        """
+        if not self.store.call("order", schedule, "", by, note):
+            raise Refused(f"There is no backfill of {schedule} to stop")
+
+
+def read_backfills(raw: Mapping[str, str]) -> dict[str, Backfill]:
+    """The backfills as their hash holds them."""
+    found = {name: json.loads(text) for name, text in raw.items()}
+    whole = ("reached", "to", "rate", "planned", "left", "at")
+    return {name: Backfill(**{**held, **{key: int(held[key]) for key in whole}}) for name, held in found.items()}
+
+
+def _hand(text: str) -> Hand:
+    held = json.loads(text)
+    since = moment(held["since"])
+    assert since is not None
+    return Hand(held["kind"], held["by"], held["note"], since, moment(held["until"]))
+
+
+def _deed(line: dict[str, Any]) -> Deed:
+    at = moment(line["at"])
+    assert at is not None
+    return Deed(at, line["what"], line["by"], line.get("note") or "", moment(line.get("until")))

@@ -1,0 +1,196 @@
+"""Reading the ledger: runs, nodes, locks, counts. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from redis.exceptions import RedisError
+
+from celery_anp.errors import UnknownName, did_you_mean
+from celery_anp.reliability.records import Keeping, Node
+from celery_anp.reliability.run import STATES, Run, UndoEntry, from_row
+from celery_anp.reliability.store import Store, translate
+
+
+class Reader:
+    """The reading half of the ledger."""
+
+    store: Store
+    keeping: Keeping
+
+    def now(self) -> int:
+        """Redis' clock, in milliseconds since the epoch."""
+        seconds, micros = self.store.read("time")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def run(self, run_id: str) -> Run:
+        """One run with its history and undo entries.
+
+        Raises:
+            UnknownName: there is no such run.
+        """
+        row = self.store.rows([self.row_key(run_id)])[0]
+        if not row.get("state"):
+            raise self.unknown(run_id)
+        undo = self.store.read("lrange", self.store.key(f"undo:{run_id}"), 0, -1)
+        return from_row(run_id, row, undo)
+
+    def find(self, run_id: str) -> Run | None:
+        """One run without its undo entries, or None."""
+        row = self.store.rows([self.row_key(run_id)])[0]
+        return from_row(run_id, row) if row.get("state") else None
+
+    def runs(
+        self,
+        limit: int = 50,
+        *,
+        state: str | None = None,
+        task: str | None = None,
+        schedule: str | None = None,
+        since: int | None = None,
+    ) -> list[Run]:
+        """Runs, the newest first.
+
+        Args:
+            limit: at most so many.
+            state: only these.
+            task: only runs of this task.
+            schedule: only ticks of this schedule.
+            since: only runs planned at or after this time (ms).
+
+        Returns:
+            The runs, without their undo entries.
+
+        Raises:
+            UnknownName: no such state exists.
+        """
+        if state is not None and state not in STATES:
+            raise UnknownName(
+                f"There is no state {state!r}.{did_you_mean(state, STATES)}",
+                expected=", ".join(sorted(STATES)),
+            )
+        found: list[Run] = []
+        for ids in self._pages(schedule):
+            rows = self.store.rows([self.row_key(run_id) for run_id in ids])
+            for run_id, row in zip(ids, rows, strict=True):
+                if since is not None and int(row.get("created") or 0) < since and row:
+                    return found
+                if not row.get("state") or state not in (None, row["state"]) or task not in (None, row.get("task")):
+                    continue
+                found.append(from_row(run_id, row))
+                if len(found) == limit:
+                    return found
+        return found
+
+    def _pages(self, schedule: str | None, size: int = 200) -> Iterable[list[str]]:
+        index = self.store.key(f"schedule:{schedule}" if schedule else "runs")
+        start = 0
+        while ids := self.store.read("zrevrange", index, start, start + size - 1):
+            yield ids
+            start += size
+
+    def nodes(self) -> list[Node]:
+        """The living nodes."""
+        now = self.now()
+        leases = self.store.read("zrange", self.store.key("nodes"), 0, -1, False, True)
+        about = self.store.rows([self.store.key(f"node:{node}") for node, _ in leases])
+        return [
+            Node(
+                node, says.get("kind", ""), says.get("host", ""), int(says.get("pid") or 0),
+                tuple(json.loads(says.get("tasks") or "[]")), says.get("release", ""), (end - now) / 1000, says,
+            )
+            for (node, end), says in zip(leases, about, strict=True)
+            if end > now and "dead" not in says
+        ]  # fmt: skip
+
+    def cursors(self) -> dict[str, str]:
+        """Per schedule its cursor: `<last decided tick, ms>|<timing>`."""
+        return dict(self.store.read("hgetall", self.store.key("cursors")))
+
+    def states(self, run_ids: Sequence[str]) -> list[str]:
+        """The states of some runs, empty for one that is not there."""
+        with self.store.client.pipeline(transaction=False) as pipe:
+            for run_id in run_ids:
+                pipe.hget(self.row_key(run_id), "state")
+            return [state or "" for state in pipe.execute()]
+
+    def remembers(self, schedule: str, kept: int) -> int:
+        """From which tick on (epoch seconds) a run of a schedule would still have its row.
+
+        Args:
+            schedule: its name.
+            kept: seconds that a succeeded run's row is kept.
+        """
+        since = self.now() // 1000 - kept
+        full = self.store.read("zcard", self.store.key(f"schedule:{schedule}")) >= self.keeping.rows
+        return max(since, self.oldest_tick(schedule) or 0) if full else since
+
+    def oldest_tick(self, schedule: str) -> int | None:
+        """The oldest tick of a schedule that has a row, epoch seconds."""
+        found = self.store.read("zrange", self.store.key(f"schedule:{schedule}"), 0, 0, False, True)
+        return int(found[0][1]) // 1000 if found else None
+
+    def late(self) -> dict[str, int]:
+        """Per schedule that is late the time (ms) by which it should have succeeded."""
+        raw = self.store.read("hgetall", self.store.key("late"))
+        return {name: int(by) for name, by in raw.items()}
+
+    def locks(self) -> dict[str, str]:
+        """Per lock the run that holds it."""
+        return dict(self.store.read("hgetall", self.store.key("locks")))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How often runs ended: (task, state) to count, since the ledger began."""
+        raw = self.store.read("hgetall", self.store.key("counts"))
+        return {(key.rpartition("|")[0], key.rpartition("|")[2]): int(value) for key, value in raw.items()}
+
+    def sums(self) -> dict[str, dict[str, int]]:
+        """By task what metrics are made of, since the ledger began; base.lua names each."""
+        found: dict[str, dict[str, int]] = {}
+        for key, value in self.store.read("hgetall", self.store.key("sums")).items():
+            task, _, what = key.rpartition("|")
+            found.setdefault(task, {})[what] = int(value)
+        return found
+
+    def unfinished(self) -> dict[str, int]:
+        """How many runs wait (queued, delayed, blocked), are with a node (running), or are parked."""
+        try:
+            with self.store.client.pipeline(transaction=False) as pipe:
+                for name in ("queued", "delayed", "blocked", "parked"):
+                    pipe.zcard(self.store.key(name))
+                for node in self.store.read("zrange", self.store.key("nodes"), 0, -1):
+                    pipe.hlen(self.store.key(f"running:{node}"))
+                queued, delayed, blocked, parked, *running = pipe.execute()
+        except RedisError as error:
+            raise translate(error) from error
+        waiting = {"queued": queued, "delayed": delayed, "blocked": blocked, "parked": parked}
+        return {**waiting, "running": sum(running)}
+
+    def backlog(self) -> dict[str, int]:
+        """How many runs wait: queued, delayed, blocked."""
+        return {name: int(self.store.read("zcard", self.store.key(name))) for name in ("queued", "delayed", "blocked")}
+
+    def row_key(self, run_id: str) -> str:
+        """The key of a run's row."""
+        return self.store.key(f"run:{run_id}")
+
+    def unknown(self, run_id: str) -> UnknownName:
+        """The error for a run that is not there, with the nearest ids."""
+        recent = self.store.read("zrevrange", self.store.key("runs"), 0, 999)
+        return UnknownName(
+            f"There is no run {run_id!r}.{did_you_mean(run_id, recent)}",
+            expected="an id that `anp runs list` shows",
+        )
+
+    def steps(self, run_id: str) -> dict[str, str]:
+        """The finished steps of a run: name to JSON."""
+        return dict(self.store.read("hgetall", self.store.key(f"steps:{run_id}")))
+
+    def undo_entries(self, run_id: str) -> list[UndoEntry]:
+        """The undo entries of a run, oldest first."""
+        return list(self.run(run_id).undo)
+
+    def cancel_mark(self, run_id: str) -> str:
+        """Why the run shall end early, or an empty string."""
+        return self.store.read("hget", self.row_key(run_id), "cancel") or ""

@@ -1,0 +1,198 @@
+"""A run as the ledger shows it: one row, read only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from celery_anp.redaction import HIDDEN
+
+#: States that only an operator can change.
+FINAL = frozenset({
+    "succeeded", "failed", "rolled_back", "rollback_failed", "skipped", "expired", "cancelled", "quarantined",
+    "parked", "sent",
+})  # fmt: skip
+STATES = frozenset({"queued", "delayed", "blocked", "running", "rolling_back"}) | FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of state: a line of a run's history."""
+
+    time: datetime
+    before: str
+    after: str
+    node: str
+    reason: str
+
+    def public(self) -> dict[str, str]:
+        """The line as JSON shows it."""
+        return {
+            "time": iso(self.time) or "",
+            "from": self.before,
+            "to": self.after,
+            "node": self.node,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UndoEntry:
+    """What was recorded before an effect, and what became of undoing it."""
+
+    name: str
+    data: dict[str, Any]
+    attempt: int
+    outcome: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of the ledger. Times are aware UTC datetimes, durations seconds, None where unknown."""
+
+    run_id: str
+    task: str
+    schedule: str | None
+    tick: datetime | None
+    state: str
+    reason: str
+    attempts: int
+    failures: int
+    rollback_failures: int
+    losses: int
+    fence: int | None
+    node: str | None
+    lock: str | None
+    queued_at: datetime | None
+    due_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    runtime: float | None
+    lateness: float | None
+    input: dict[str, Any]
+    result: Any
+    as_expected: bool | None
+    error: dict[str, Any] | None
+    progress: str | None
+    release: str | None
+    queue: str
+    history: tuple[Step, ...] = ()
+    undo: tuple[UndoEntry, ...] = field(default=())
+
+    @property
+    def final(self) -> bool:
+        """Whether only an operator can change it."""
+        return self.state in FINAL
+
+    def public(self) -> dict[str, Any]:
+        """The run as `anp runs list --json` prints it."""
+        return {
+            "run_id": self.run_id, "task": self.task, "schedule": self.schedule, "tick": iso(self.tick),
+            "state": self.state, "reason": self.reason, "attempts": self.attempts, "losses": self.losses,
+            "fence": self.fence, "node": self.node, "lock": self.lock, "queued_at": iso(self.queued_at),
+            "due_at": iso(self.due_at), "started_at": iso(self.started_at), "finished_at": iso(self.finished_at),
+            "runtime": self.runtime, "lateness": self.lateness, "input": self.input, "result": self.result,
+            "as_expected": self.as_expected, "error": self.error, "progress": self.progress,
+            "undo": [
+                {"name": e.name, "data": e.data, "attempt": e.attempt, "outcome": e.outcome, "note": e.note}
+                for e in self.undo
+            ],
+            "history": [step.public() for step in self.history], "release": self.release,
+        }  # fmt: skip
+
+
+def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None) -> Run:
+    """A run from its hash.
+
+    Args:
+        run_id: its id.
+        row: the hash's fields.
+        undo: the JSON of its undo entries, oldest first.
+
+    Returns:
+        The run.
+    """
+    tick = moment(row.get("tick"))
+    began = moment(row.get("began"))
+    wanted = moment(row.get("wanted"))
+    return Run(
+        run_id=run_id,
+        task=row.get("task", ""),
+        schedule=row.get("schedule") or None,
+        tick=tick,
+        state=row.get("state", ""),
+        reason=row.get("reason", ""),
+        attempts=int(row.get("attempts") or 0),
+        failures=int(row.get("failures") or 0),
+        rollback_failures=int(row.get("rollback_failures") or 0),
+        losses=int(row.get("losses") or 0),
+        fence=int(row["fence"]) if row.get("fence") else None,
+        node=row.get("node") or None,
+        lock=row.get("lock") or None,
+        queued_at=moment(row.get("created")),
+        due_at=moment(row.get("due")),
+        started_at=moment(row.get("started")),
+        finished_at=moment(row.get("finished")),
+        runtime=int(row["runtime"]) / 1000 if row.get("runtime") else None,
+        lateness=max(0.0, (began - wanted).total_seconds()) if began and wanted else None,
+        input=_input(row),
+        result=_json(row.get("result")),
+        as_expected=row["as_expected"] == "1" if row.get("as_expected") else None,
+        error=_json(row.get("error")),
+        progress=row.get("progress") or None,
+        release=row.get("release") or None,
+        queue=row.get("queue", ""),
+        history=tuple(_step(line) for line in row.get("history", "").split("\n") if line),
+        undo=tuple(_undo(text) for text in undo or ()),
+    )
+
+
+def _undo(text: str) -> UndoEntry:
+    entry = json.loads(text)
+    return UndoEntry(entry["name"], entry["data"], entry["attempt"], entry.get("outcome"), entry.get("note", ""))
+
+
+def _input(row: Mapping[str, str]) -> dict[str, Any]:
+    message = _json(row.get("message")) or {}
+    args, kwargs = (message.get("body") or [[], {}])[:2]
+    secret = message.get("headers", {}).get("anp_secret", ())
+    shown: dict[str, Any] = {name: HIDDEN if name in secret else value for name, value in kwargs.items()}
+    return {"args": args, **shown} if args else shown
+
+
+def _step(line: str) -> Step:
+    time, before, after, node, reason = line.split("|", 4)
+    return Step(moment(time) or datetime.now(UTC), before, after, node, reason)
+
+
+def _json(text: str | None) -> Any:
+    return json.loads(text) if text else None
+
+
+def moment(milliseconds: str | float | None) -> datetime | None:
+    """A time of the ledger (milliseconds since the epoch) as an aware UTC datetime."""
+    if milliseconds in (None, "", "0", 0):
+        return None
+    return datetime.fromtimestamp(float(milliseconds or 0) / 1000, UTC)
+
+
+def iso(time: datetime | None) -> str | None:
+    """A time as ISO 8601 in UTC with milliseconds, e.g. `2026-11-21T21:55:00.000Z`."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
+
+
+def tick_id(schedule: str, tick: float) -> str:
+    """The id of a tick's run.
+
+    Args:
+        schedule: the schedule's name.
+        tick: its due time, seconds since the epoch.
+
+    Returns:
+        `<schedule>@<due time, UTC>`, e.g. `warm@2026-11-21T21:55:00Z`.
+    """
+    return f"{schedule}@{datetime.fromtimestamp(tick, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,1 @@
+"""Every place where we stand inside Celery, kombu or billiard."""

@@ -1,0 +1,97 @@
+"""Lease and upkeep as a step of Celery's worker: started before the pool forks, stopped after it has ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import billiard.pool
+from celery import bootsteps, signals
+from celery.worker import state
+
+from celery_anp.contract.complete import check_tasks
+from celery_anp.errors import AnpError
+from celery_anp.execution import children
+from celery_anp.node import revoke
+from celery_anp.node.lease import Lease
+from celery_anp.node.reconcile import Body
+from celery_anp.node.upkeep import Upkeep
+from celery_anp.node.watchdog import Ear, leave
+from celery_anp.seams import child_pipe
+from celery_anp.task import ReliableTask
+
+#: A child that ends waits until the main process has read its last results, which at a warm shutdown under load it may
+#: not do any more: billiard 4.3 then waits 30 s (seen in half of 25 shutdowns of a plain worker). The outcome is in the
+#: ledger by then, so a second is enough; looks are 0.1 s apart.
+SHUTDOWN_LOOKS = 10
+
+
+class NodeStep(bootsteps.StartStopStep):
+    """Makes this worker a node of the ledger."""
+
+    label = "Node"
+    requires = ("celery.worker.components:Hub",)
+
+    def create(self, worker: Any) -> Any:
+        """Registers with the ledger before the pool forks, so that every child knows its node."""
+        app = worker.app
+        revoke.install()
+        child_pipe.install()
+        billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
+        try:
+            check_tasks(app)
+            self.upkeep = Upkeep(app)
+            app.lease = Lease(app, "worker", self.upkeep.hand, lambda: bodies(app))
+            app.lease.start()
+        except AnpError as error:
+            # Celery would print a traceback and go on without us.
+            sys.stderr.write(f"anp: {error}\n")
+            sys.stderr.flush()
+            os._exit(1)
+        self.ear = Ear(worker, app.ledger.separate(), lambda: self._end_deaf(app))
+        return self
+
+    def start(self, _worker: Any) -> None:
+        """The blueprint starts: upkeep begins."""
+        self.upkeep.start()
+        self.ear.start()
+
+    def stop(self, worker: Any) -> None:
+        """The pool has ended: say goodbye."""
+        self.ear.stop()
+        self.upkeep.stop()
+        worker.app.lease.stop()
+
+    def terminate(self, worker: Any) -> None:
+        """The pool was ended at once: say goodbye all the same."""
+        self.stop(worker)
+
+    def _end_deaf(self, app: Any) -> None:
+        app.lease.reconciler.ending = True
+        for body in bodies(app):  # before another worker begins their runs
+            children.kill(body.pid)
+        app.lease.stop("its worker had gone deaf")
+        leave()
+
+
+def bodies(app: Any) -> Iterator[Body]:
+    """What the children of this worker are doing now."""
+    for request in list(state.active_requests):
+        task = app.tasks.get(request.name)
+        if isinstance(task, ReliableTask) and request.worker_pid:
+            yield Body(request.id, request.worker_pid, task.on_lost != "finish")
+
+
+def lead_own_group(**_: Any) -> None:
+    """A child leads its own process group, so that it is killed with what it started."""
+    with suppress(OSError):
+        os.setpgrp()
+
+
+def install(app: Any) -> None:
+    """Make every worker of this app a node."""
+    app.steps["worker"].add(NodeStep)
+    signals.worker_process_init.connect(lead_own_group, weak=False, dispatch_uid="anp-own-group")

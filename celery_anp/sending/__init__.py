@@ -1,0 +1,1 @@
+"""A call becomes one row and one message. The only builder of rows."""

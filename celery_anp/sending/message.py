@@ -1,0 +1,123 @@
+"""A run's message as its row keeps it and as the broker's list holds it, so that one script plans the row and sends it.
+
+Celery's event of it, `task-sent`, goes with it.
+
+Limit: only onto a plain list. Where kombu would do more (an exchange, a compression, a queue that expires), kombu
+publishes after the row is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from celery.app.amqp import task_message
+from kombu.utils import json
+
+from celery_anp.errors import LimitExceeded
+from celery_anp.reliability.records import Told
+from celery_anp.security import INPUT_LIMIT
+
+#: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
+STAMP = "anp_rung"
+#: The header of a message whose task is not guarded: nothing but the broker brings it back.
+PLAIN = "anp_plain"
+#: Properties of a message that its row keeps.
+KEPT = ("correlation_id", "reply_to")
+
+
+def pack(message: task_message, queue: str, priority: int | None) -> tuple[str, str]:
+    """A message as two texts; what is large in them is serialized once.
+
+    Args:
+        message: as Celery built it.
+        queue: the queue's name.
+        priority: 0 to 9, or None.
+
+    Returns:
+        The text that the row keeps, so that it can be sent again; and the text for the list, as kombu's Redis transport
+        writes it, in which the script fills in the stamp.
+
+    Raises:
+        LimitExceeded: the input is too large.
+    """
+    headers, body = json.dumps(message.headers), json.dumps(message.body)
+    where = json.dumps({"properties": message.properties, "queue": queue, "priority": priority})
+    kept = f'{{"headers": {headers}, "body": {body}, {where[1:]}'
+    if len(kept) > INPUT_LIMIT:
+        raise LimitExceeded(
+            f"The input of {message.headers['task']!r} is too large",
+            expected=f"at most {INPUT_LIMIT} bytes with its message",
+            given=f"{len(kept)} bytes",
+        )
+    rest = json.dumps({
+        "body": body, "content-encoding": "utf-8", "content-type": "application/json",
+        "properties": {
+            **message.properties, "delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": priority or 0, "body_encoding": "utf-8", "delivery_tag": str(uuid4()),
+        },
+    })  # fmt: skip
+    return kept, f'{{"headers": {headers[:-1]}, "{STAMP}": 0}}, {rest[1:]}'
+
+
+def event(dispatcher: Any, kind: str, fields: dict[str, Any], database: int) -> Told:
+    """An event as kombu's Redis transport would publish it, made without asking Redis.
+
+    Args:
+        dispatcher: Celery's; it makes the event.
+        kind: e.g. `task-sent`.
+        fields: what it tells.
+        database: number of the broker's Redis database, which is part of the channel's name.
+
+    Returns:
+        The event.
+    """
+    made = _Made()
+    dispatcher.publish(kind, fields, made)
+    exchange, routing_key = made.options["exchange"], made.options["routing_key"]
+    text = json.dumps({
+        "body": json.dumps(made.event), "content-encoding": "utf-8", "content-type": "application/json",
+        "headers": made.options["headers"],
+        "properties": {
+            "delivery_mode": made.options["delivery_mode"],
+            "delivery_info": {"exchange": exchange, "routing_key": routing_key},
+            "priority": 0, "body_encoding": "utf-8", "delivery_tag": str(uuid4()),
+        },
+    })  # fmt: skip
+    return Told(f"/{database}.{exchange}/{routing_key}", text)
+
+
+class _Made:
+    """Stands in for kombu's producer while Celery makes an event."""
+
+    event: Any
+    options: dict[str, Any]
+
+    def publish(self, event: Any, **options: Any) -> None:
+        self.event, self.options = event, options
+
+
+class Doorbell:
+    """Stands in for kombu's producer while Celery publishes one message: what plans the row sends it.
+
+    Args:
+        producer: kombu's, for whatever else is published meanwhile (events).
+        plan: gets the message, after the signals had their say on its headers, and its priority.
+    """
+
+    def __init__(self, producer: Any, plan: Callable[[task_message, int | None], None]) -> None:
+        self._producer = producer
+        self._plan: Callable[[task_message, int | None], None] | None = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def publish(self, body: Any, **options: Any) -> Any:
+        """The first is the run's message, every other one goes to the broker as it is."""
+        plan, self._plan = self._plan, None
+        if plan is None:
+            return self._producer.publish(body, **options)
+        properties = {name: options[name] for name in KEPT if options.get(name) is not None}
+        plan(task_message(options["headers"], properties, body, None), options.get("priority"))
+        return None

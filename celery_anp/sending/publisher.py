@@ -1,0 +1,228 @@
+"""From a draft to a row and its message. The row comes first; the message is only a doorbell.
+
+Where queue and broker are plain Redis lists, the script that plans the row also puts the message on the list and tells
+Celery's event of it: one round trip. Elsewhere kombu publishes both once the row is planned.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from celery.app.amqp import AMQP, task_message
+from celery.utils.log import get_logger
+from kombu.utils import json
+
+from celery_anp.contract.declaration import DeclaredTask
+from celery_anp.contract.signature import Checked
+from celery_anp.reliability import sentinel
+from celery_anp.reliability.records import NewRun, Ring, Told
+from celery_anp.sending.draft import DRAFT, Draft, secret_fields, shown
+from celery_anp.sending.message import PLAIN, STAMP, Doorbell, event, pack
+from celery_anp.settings import settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+log = get_logger(__name__)
+
+#: Embedded parts of a message that make it a link of a canvas.
+LINKS = ("callbacks", "errbacks", "chain", "chord")
+#: Options of a publish that only kombu can follow.
+DELIVERY = ("exchange", "routing_key", "exchange_type", "compression", "expiration")
+#: Options of the transport that change where an event goes.
+FANOUT = {"fanout_prefix", "fanout_patterns", "sentinel_fanout_compat"}
+#: Headers that tie a message to its canvas.
+FAMILY = ("group", "group_index", "root_id", "parent_id")
+
+
+def broker_url(app: Any) -> str:
+    """The URL, as redis-py reads it, of the Redis that is this app's broker and so its ledger."""
+    url = str(app.conf.broker_url or settings().redis_url)
+    service = (app.conf.broker_transport_options or {}).get("master_name")
+    return f"{url}?service={service}" if sentinel.is_sentinel(url) and service and "?" not in url else url
+
+
+def list_key(queue: str, priority: int | None) -> str:
+    """The broker's list for a queue and priority, as kombu's Redis transport names it."""
+    steps = (0, 3, 6, 9)
+    step = steps[bisect(steps, min(max(priority or 0, 0), 9)) - 1]
+    return f"{queue}\x06\x16{step}" if step else queue
+
+
+def complete(new: NewRun, message: task_message, queue: str, priority: int | None, *, sends: bool = False) -> NewRun:
+    """A row with the message that Celery built for it; with `sends`, the script that plans it also sends it."""
+    embed = message.body[2]
+    if new.unguarded:
+        message.headers[PLAIN] = True
+    kept, wire = pack(message, queue, priority)
+    return replace(
+        new,
+        message=kept,
+        queue=queue,
+        list=list_key(queue, priority),
+        linked=any(embed.get(name) for name in LINKS),
+        wire=wire if sends else "",
+    )
+
+
+def plan(drafted: Draft, queue: str, message: task_message, priority: int | None, told: Told | None) -> None:
+    """Plan a row whose script also sends its message and tells of it."""
+    new = replace(complete(drafted.new, message, queue, priority, sends=True), told=told)
+    drafted.first = drafted.task.ledger.plan([new])[0][0].run_id
+
+
+class LedgerAMQP(AMQP):
+    """Celery's publisher with the ledger before it."""
+
+    def _create_task_sender(self) -> Any:
+        send = super()._create_task_sender()
+
+        def plan_then_send(producer: Any, name: str, message: task_message, **options: Any) -> Any:
+            headers = dict(options.pop("headers", None) or {})
+            drafted: Draft | None = headers.pop(DRAFT, None)
+            if drafted is None:
+                return send(producer, name, message, headers=headers, **options)
+            message.headers.update(headers)
+            queue = self.queue_name(options.get("queue"))
+            if self.sends_itself(queue, options):
+                told = self._told(drafted, queue, message, options)
+                if told:
+                    message = message._replace(sent_event=None)
+                return send(Doorbell(producer, partial(plan, drafted, queue, told=told)), name, message, **options)
+            new = complete(drafted.new, message, queue, options.get("priority"))
+            planned, ring = drafted.task.ledger.plan([new])
+            drafted.first = planned[0].run_id
+            if any(run_id == new.run_id for run_id, _ in ring.messages):
+                return send(producer, name, message, headers={STAMP: ring.stamp}, **options)
+            return None
+
+        self.send_unplanned = send
+        return plan_then_send
+
+    def sends_itself(self, queue: str, options: Mapping[str, Any] = MappingProxyType({})) -> bool:
+        """Whether the script that plans a row can put its message on the queue's list.
+
+        Args:
+            queue: the queue's name.
+            options: how the message shall be published.
+
+        Returns:
+            False where kombu would do more: an exchange, another serializer, a compression, a queue that expires.
+        """
+        if queue not in self._plain_lists:
+            self._plain_lists[queue] = self._is_plain_list(queue)
+        plain = self._plain_lists[queue] and options.get("serializer", "json") == "json"
+        return plain and not any(options.get(name) for name in DELIVERY)
+
+    def _told(self, drafted: Draft, queue: str, message: task_message, options: Mapping[str, Any]) -> Told | None:
+        """The event that a message is sent, as Celery makes it; None where there is none, or kombu shall publish it."""
+        conf = self.app.conf
+        kombus = (conf.broker_transport_options or {}).keys() & FANOUT or conf.event_serializer != "json"
+        if not message.sent_event or options.get("event_dispatcher") or kombus:
+            return None
+        fields = {**message.sent_event, "queue": queue, "exchange": "", "routing_key": queue}
+        return event(self._teller, "task-sent", fields, drafted.task.ledger.store.database)
+
+    @cached_property
+    def _teller(self) -> Any:
+        return self.app.events.Dispatcher(enabled=False)  # it only makes the events, as Celery's own
+
+    @cached_property
+    def _plain_lists(self) -> dict[str, bool]:
+        return {}
+
+    def _is_plain_list(self, name: str) -> bool:
+        conf, queue = self.app.conf, self.queues[name]
+        transport = conf.broker_transport_options or {}
+        return (
+            getattr(queue.exchange, "type", "direct") == "direct"
+            and not (queue.expires or (queue.queue_arguments or {}).get("x-expires"))
+            and conf.task_serializer == "json"
+            and not conf.task_compression
+            and not transport.keys() & {"global_keyprefix", "sep", "priority_steps", "deadletter_queue"}
+        )
+
+    def queue_name(self, queue: Any) -> str:
+        """The name of a queue, of its object, or of the default one."""
+        return str(getattr(queue, "name", queue) or self.default_queue.name)
+
+
+def ring(app: Celery, rung: Ring, producer: Any = None) -> int:
+    """Send the messages that a script handed out, in one pipeline.
+
+    Args:
+        app: the guarded app.
+        rung: what to send.
+        producer: one to use; otherwise the app's pool gives one.
+
+    Returns:
+        How many were sent. A publish that raised may still have happened, which does no harm.
+    """
+    if not rung.messages:
+        return 0
+    app.amqp.send_task_message  # noqa: B018 - a cached property: makes the sender
+    with app.producer_or_acquire(producer) as sender, sender.batch(500):
+        out = [run_id for run_id, text in rung.messages if _ring_one(app, sender, run_id, text, rung.stamp)]
+    plain = [run_id for run_id, text in rung.messages if f'"{PLAIN}": true' in text and run_id in out]
+    if plain:
+        app.ledger.sent(plain)
+    return len(out)
+
+
+def try_ring(app: Any, rung: Ring) -> None:
+    """Send messages if the broker lets us: whatever it says, upkeep rings again."""
+    try:
+        ring(app, rung)
+    except Exception as error:
+        log.warning("a message was not sent, upkeep will ring again: %s", error)
+
+
+def _ring_one(app: Any, producer: Any, identity: str, text: str, stamp: int) -> bool:
+    try:
+        stored = json.loads(text)
+        message = task_message(stored["headers"], stored["properties"], tuple(stored["body"]), None)
+        queue, priority = stored["queue"], stored["priority"]
+    except (ValueError, KeyError, TypeError) as error:
+        log.error("the row of %s holds no message that can be sent: %r", identity, error)
+        return False
+    options: dict[str, Any] = {} if priority is None else {"priority": priority}
+    options["headers"] = {STAMP: stamp}
+    app.amqp.send_unplanned(producer, message.headers["task"], message, queue=queue, **options)
+    return True
+
+
+def message_for(
+    task: DeclaredTask, identity: str, checked: Checked, options: Mapping[str, Any] | None = None
+) -> tuple[task_message, str, int | None]:
+    """A message as `send_task` would build it, without sending it; for beat.
+
+    Args:
+        task: the task.
+        identity: the run's id.
+        checked: its input.
+        options: `queue` and `priority` that the schedule asks for.
+
+    Returns:
+        The message, its queue and its priority.
+    """
+    app = task.app
+    merged = {**{k: v for k, v in task._get_exec_options().items() if v is not None}, **(options or {})}
+    routed = app.amqp.router.route(dict(merged), task.name, checked.args, checked.kwargs, task)
+    message = app.amqp.as_task_v2(
+        identity,
+        task.name,
+        checked.args,
+        checked.kwargs,
+        time_limit=merged.get("time_limit"),
+        soft_time_limit=merged.get("soft_time_limit"),
+        ignore_result=merged.get("ignore_result", False),
+        **shown(task, checked),
+    )
+    if secrets := secret_fields(task):
+        message.headers["anp_secret"] = list(secrets)
+    return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")

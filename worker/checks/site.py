@@ -1,0 +1,27 @@
+"""The points of `anp check` that this deployment adds: its secrets, its cache, its WordPress, its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from celery_anp.checklist import redis as servers
+from celery_anp.checklist import setup
+from celery_anp.checklist.point import Point
+from worker.checks import pages
+from worker.checks.wordpress import wordpress
+from worker.settings import settings
+
+#: Settings that hold a secret, and those whose password must be hard to guess.
+SECRET = ("cache_url", "database_url", "wordpress_secret")
+GUESSED = ("cache_url",)
+
+
+def points() -> Iterator[Point]:
+    """Each point, tried now."""
+    known = settings()
+    yield from setup.secrets(known, SECRET, GUESSED)
+    yield from servers.cache(known.cache_url, known.redis_url)
+    if known.site_kind == "wordpress":
+        yield from wordpress(known)
+    if "site_url" in known.model_fields_set:
+        yield from pages.site(known.site_url)

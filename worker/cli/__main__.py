@@ -1,5 +1,0 @@
-"""`python -m worker.cli`, the same as `anp`."""
-
-from worker.cli.main import main
-
-main()

@@ -1,6 +1,0 @@
-"""A Redis of our own, for `anp up` and the tests: nothing installed beforehand, nothing left behind."""
-
-from worker.embedded.binary import FLOOR, find_server, version
-from worker.embedded.server import RedisServer
-
-__all__ = ["FLOOR", "RedisServer", "find_server", "version"]
