@@ -43,10 +43,6 @@ class Hand:
         """Whether it holds now."""
         return self.until is None or now < self.until
 
-    def covers(self, tick: datetime) -> bool:
-        """Whether a tick fell into its time."""
-        return self.since <= tick and (self.until is None or tick < self.until)
-
     def public(self) -> dict[str, Any]:
         """As JSON shows it."""
         return {"kind": self.kind, "by": self.by, "note": self.note, "since": iso(self.since), "until": iso(self.until)}
