@@ -21,13 +21,11 @@ from celery_anp.errors import AnpError, BadSetting
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
 from celery_anp.reliability.overrides import ITSELF, Hands
-from celery_anp.reliability.records import Node
+from celery_anp.reliability.records import LATE, Node
 from celery_anp.reliability.run import FINAL, moment
 
 log = logging.getLogger(__name__)
 Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily | SummaryMetricFamily
-#: Upper ends of the buckets of lateness, in milliseconds, as base.lua has them; beyond the last one it is `inf`.
-LATE = (100, 500, 1000, 5000, 15000, 60000, 300000)
 #: Final states that are not of every task: they are shown once they have happened.
 RARE = frozenset({"sent"})
 

@@ -32,6 +32,7 @@ from redis.sentinel import Sentinel
 from celery_anp import security
 from celery_anp.errors import LedgerFull, LedgerUnavailable
 from celery_anp.reliability import sentinel
+from celery_anp.reliability.records import LATE
 
 #: The oldest Redis that the scripts run on.
 OLDEST = (6, 2)
@@ -41,6 +42,8 @@ TIMEOUT = 5.0
 FULL_AT = 0.8
 #: Scripts that plan rows share one more piece.
 PLANNING = frozenset({"plan", "tick", "backfill"})
+#: What Python gives to the scripts, before their first file: the buckets of lateness stand in records.py.
+GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}"
 #: A Redis that answers and does nothing for now: redis-py knows some by class, unless they come from within a script,
 #: whose error Redis 6.2 wraps: "Error running script (…): @user_script: 9: -READONLY You can't …".
 NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
@@ -87,6 +90,11 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     return watchers.master_for(address.service, db=address.database, **login, **options)
 
 
+def part_text(part: str) -> str:
+    """One file of the scripts; its name without `.lua`."""
+    return (resources.files("celery_anp.reliability") / "scripts" / f"{part}.lua").read_text(encoding="utf-8")
+
+
 @cache
 def script_text(name: str, clock: str = "") -> str:
     """The whole text of a script, as Redis gets it.
@@ -98,9 +106,8 @@ def script_text(name: str, clock: str = "") -> str:
     Returns:
         The shared parts and the script.
     """
-    folder = resources.files("celery_anp.reliability") / "scripts"
     parts = ["base", "alarms", "shared", *(["planning"] if name in PLANNING else []), name]
-    text = "\n".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    text = "\n".join([GIVEN, *(part_text(part) for part in parts)])
     if clock:
         moved = f"{{ redis.call('GET', '{clock}') or '0', '0' }}"
         text = text.replace("redis.call('TIME')", moved, 1)

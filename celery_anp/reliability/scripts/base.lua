@@ -62,7 +62,6 @@ local CELERY_STATE = {
 }
 local TOLD = 100             -- lines of a schedule's history that are kept
 local TRIM_MOST = 100        -- rows that one script drops of a schedule
-local LATE = { 100, 500, 1000, 5000, 15000, 60000, 300000 }   -- ms: upper ends of the buckets of lateness
 local RING = {}              -- ids that this script's caller has to ring
 local WIRE = {}              -- id -> its message as the broker's list holds it: this script rings by itself
 local TRIM = {}              -- schedules in which a run ended, and how many rows each keeps
