@@ -40,6 +40,8 @@ OLDEST = (6, 2)
 TIMEOUT = 5.0
 #: Part of Redis' memory limit at which nothing new is planned.
 FULL_AT = 0.8
+#: What every script is put behind, each file after those that it uses.
+SHARED = ("base", "alarms", "index", "results", "keeping", "ending", "lock", "nodes", "sending")
 #: Scripts that plan rows share one more piece.
 PLANNING = frozenset({"plan", "tick", "backfill"})
 #: What Python gives to the scripts, before their first file: the buckets of lateness stand in records.py.
@@ -90,6 +92,11 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     return watchers.master_for(address.service, db=address.database, **login, **options)
 
 
+def parts_of(name: str) -> tuple[str, ...]:
+    """The files that a script is put together from, itself the last."""
+    return (*SHARED, *(("planning",) if name in PLANNING else ()), name)
+
+
 def part_text(part: str) -> str:
     """One file of the scripts; its name without `.lua`."""
     return (resources.files("celery_anp.reliability") / "scripts" / f"{part}.lua").read_text(encoding="utf-8")
@@ -106,8 +113,7 @@ def script_text(name: str, clock: str = "") -> str:
     Returns:
         The shared parts and the script.
     """
-    parts = ["base", "alarms", "shared", *(["planning"] if name in PLANNING else []), name]
-    text = "\n".join([GIVEN, *(part_text(part) for part in parts)])
+    text = "\n".join([GIVEN, *(part_text(part) for part in parts_of(name))])
     if clock:
         moved = f"{{ redis.call('GET', '{clock}') or '0', '0' }}"
         text = text.replace("redis.call('TIME')", moved, 1)

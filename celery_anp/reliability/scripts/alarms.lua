@@ -1,4 +1,4 @@
--- Put between base.lua and shared.lua: what somebody outside is told. It is written by the script that makes it true,
+-- put after base.lua: what somebody outside is told. It is written by the script that makes it true,
 -- and sent by whichever node claims it.
 local OUTBOX = 1000          -- alerts that may wait to be sent, and pings; beyond it the newest is dropped
 local A_MINUTE = 30          -- alerts; further ones are only counted, and told as one

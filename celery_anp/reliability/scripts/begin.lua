@@ -19,16 +19,16 @@ if not lease or lease <= NOW or redis.call('HEXISTS', P .. 'node:' .. node, 'dea
 end
 if state == 'queued' and too_late(id) then
   finish(id, 'expired', 'its start deadline passed in the queue')
-  return { 'no', 'expired', rung() }
+  return { 'no', 'expired', rung(id) }
 end
 if state == 'queued' and get(id, 'cancel') ~= '' then
   fail(id, 'cancelled', get(id, 'cancel'))
-  return { 'no', 'cancelled', rung() }
+  return { 'no', 'cancelled', rung(id) }
 end
 local lock = get(id, 'lock')
 if lock ~= '' and get(id, 'overlap') ~= 'allow_all' and redis.call('HGET', P .. 'locks', lock) ~= id then
   ready(id, false)                                   -- only after Redis lost writes: it lines up again
-  if redis.call('HGET', P .. 'locks', lock) ~= id then return { 'no', get(id, 'state'), rung() } end
+  if redis.call('HGET', P .. 'locks', lock) ~= id then return { 'no', get(id, 'state'), rung(id) } end
 end
 local last = tonumber(redis.call('GET', P .. 'fence')) or 0
 local fence = int(math.max(last + 1, MICROS))

@@ -2,7 +2,7 @@
 -- Answers { state or 'refused', what to ring }.
 local id, node, fence, kind, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
-  return { 'refused', rung() }
+  return { 'refused', rung(id) }
 end
 lose(id, kind, reason, true)
-return { get(id, 'state'), rung() }
+return { get(id, 'state'), rung(id) }

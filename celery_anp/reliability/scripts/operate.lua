@@ -12,10 +12,10 @@ local asked = get(id, 'asked')
 local first = string.match(asked, token .. '=(%a+)')
 local function answer(word)
   if not first then set(id, 'asked', string.sub(asked .. token .. '=' .. word .. ';', -ASKED)) end
-  return { word, get(id, 'state'), rung() }
+  return { word, get(id, 'state'), rung(id) }
 end
 
-if state == '' then return { 'gone', '', rung() } end
+if state == '' then return { 'gone', '', rung(id) } end
 if first then return answer(first) end
 if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tick that was only counted has none
   revive(id)

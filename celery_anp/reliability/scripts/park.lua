@@ -9,5 +9,5 @@ if get(id, 'at') == 'queue' and get(id, 'state') == 'queued' then
   end
 end
 local state = get(id, 'state')
-trim()
+trim(id)
 return state

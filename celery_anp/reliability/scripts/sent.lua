@@ -2,5 +2,5 @@
 for _, id in ipairs(ARGV) do
   if get(id, 'unguarded') == '1' and get(id, 'at') == 'queue' then finish(id, 'sent', 'its message is with the broker') end
 end
-trim()
+trim(ARGV[1])
 return #ARGV

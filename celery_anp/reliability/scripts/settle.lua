@@ -4,7 +4,7 @@
 -- Answers { state, time and what to ring }, or { 'refused', state } to who does not own the run (any more).
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local mine = fence .. '|' .. node
-if get(id, 'settled') == mine then return { get(id, 'answer'), rung() } end
+if get(id, 'settled') == mine then return { get(id, 'answer'), rung(id) } end
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
   return { 'refused', get(id, 'state') }
 end
@@ -53,4 +53,4 @@ if get(id, 'finished') ~= '' and number(id, 'began') > 0 then
   tally(id, 'ran', 1)
   tally(id, 'run_ms', took)
 end
-return { get(id, 'state'), rung() }
+return { get(id, 'state'), rung(id) }

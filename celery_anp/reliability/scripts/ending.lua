@@ -1,0 +1,72 @@
+local function too_late(id)
+  local deadline = number(id, 'deadline')
+  return deadline > 0 and NOW > deadline and number(id, 'attempts') == 0 and get(id, 'state') ~= 'rolling_back'
+end
+
+-- Hand the lock of an ended run to the first waiter that is not too late. `end_it`: what ends the others, `finish`.
+local function release(id, end_it)
+  local lock = get(id, 'lock')
+  if lock == '' or redis.call('HGET', P .. 'locks', lock) ~= id then return end
+  redis.call('HDEL', P .. 'locks', lock)
+  while true do
+    local head = redis.call('ZRANGE', P .. 'waiters:' .. lock, 0, 0)[1]
+    if not head then return end
+    if too_late(head) then
+      end_it(head, 'expired', 'its start deadline passed while it waited for ' .. lock)
+    else
+      redis.call('HSET', P .. 'locks', lock, head)
+      if get(head, 'state') == 'blocked' then enter(head, 'queued', 'lock ' .. lock .. ' from ' .. id) end
+      to_queue(head, true)
+      return
+    end
+  end
+end
+
+-- The run ends: out of its index, its lock goes on, its row gets its end. `meta`: Celery's record, made by the worker.
+local function finish(id, state, reason, meta, node)
+  leave(id)
+  enter(id, state, reason, node)
+  local keep = number(id, KEPT_SHORT[state] and 'keep_short' or 'keep_long')
+  set(id, 'finished', NOW, 'keep', int(keep))
+  redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1)
+  if state ~= 'rollback_failed' then release(id, finish) end
+  if meta and meta ~= '' then publish(id, meta) elseif get(id, 'ended') == '' then publish_end(id, state, reason) end
+  if CELERY_STATE[state] then
+    if get(id, 'linked') == '1' and get(id, 'ended') == '' then redis.call('ZADD', P .. 'links', NOW + GRACE, id) end
+    set(id, 'ended', '1')
+  end
+  tell_end(id, state, reason)
+  if state ~= 'rollback_failed' then                 -- that one, and its lock, wait for a person
+    write_down(id)
+    for _, key in ipairs(keys_of(id)) do redis.call('PEXPIRE', key, int(keep)) end
+    redis.call('ZADD', P .. 'expiring', int(NOW + keep), id)
+  end
+  if get(id, 'schedule') ~= '' and number(id, 'keep_rows') > 0 then
+    TRIM[get(id, 'schedule')] = number(id, 'keep_rows')
+  end
+end
+
+-- Said before it is written (lock.lua), because they call each other: who fails is made ready for its rollback, and who
+-- becomes ready may fail the run that holds its lock.
+local ready
+
+-- A failed, cancelled or quarantined run ends, or goes on to its rollback hook, keeping why.
+local function fail(id, state, reason, meta, node)
+  set(id, 'failed_as', state)
+  if state == 'quarantined' then alert('quarantined', { run = id, text = reason }) end
+  if get(id, 'hook') ~= '1' or number(id, 'attempts') == 0 then return finish(id, state, reason, meta, node) end
+  local keep = number(id, 'keep_long')
+  set(id, 'keep', int(keep), 'failed_why', reason, 'rollback_losses', 0, 'rollback_failures', 0)
+  enter(id, 'rolling_back', state .. ': ' .. reason, node)
+  redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1)
+  if meta and meta ~= '' then publish(id, meta) else publish_end(id, state, reason) end
+  if get(id, 'linked') == '1' then redis.call('ZADD', P .. 'links', NOW + GRACE, id) end
+  set(id, 'ended', '1')
+  ready(id, true)                                    -- not straight to the queue: it may have waited for its lock
+end
+
+-- No living node can run it: it waits, without its lock, for a node that comes later.
+local function park(id, reason, node)
+  finish(id, 'parked', reason, nil, node)
+  redis.call('ZADD', P .. 'parked', NOW, id)
+end

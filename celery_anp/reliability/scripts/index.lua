@@ -1,0 +1,33 @@
+local function leave(id)
+  local at = get(id, 'at')
+  if at == '' then return end
+  if at == 'queue' then redis.call('ZREM', P .. 'queued', id)
+  elseif at == 'time' then redis.call('ZREM', P .. 'delayed', id)
+  elseif at == 'lock' then
+    redis.call('ZREM', P .. 'blocked', id)
+    redis.call('ZREM', P .. 'waiters:' .. get(id, 'lock'), id)
+  elseif at == 'node' then redis.call('HDEL', P .. 'running:' .. get(id, 'node'), id)
+  end
+  set(id, 'at', '')
+end
+
+-- The run waits for a worker. `ring`: this script's caller rings it; otherwise upkeep does at once.
+local function to_queue(id, ring)
+  leave(id)
+  redis.call('ZADD', P .. 'queued', ring and NOW + GRACE or NOW, id)
+  set(id, 'at', 'queue', 'rings', 0, 'rung', ring and NOW or 0)
+  if ring then RING[#RING + 1] = id end
+end
+
+local function to_time(id, due)
+  leave(id)
+  redis.call('ZADD', P .. 'delayed', int(due), id)
+  set(id, 'at', 'time', 'due', int(due))
+end
+
+local function to_lock(id, lock)
+  leave(id)
+  redis.call('ZADD', P .. 'blocked', NOW, id)
+  redis.call('ZADD', P .. 'waiters:' .. lock, redis.call('INCR', P .. 'arrivals'), id)
+  set(id, 'at', 'lock')
+end

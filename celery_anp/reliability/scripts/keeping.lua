@@ -1,0 +1,44 @@
+-- What lives as long as a row: the row, its undo entries, its steps, and Celery's record of it.
+local function keys_of(id)
+  local keys, meta_key = { row_key(id), P .. 'undo:' .. id, P .. 'steps:' .. id }, get(id, 'meta_key')
+  if meta_key ~= '' then keys[4] = meta_key end
+  return keys
+end
+
+local function forget(id)
+  local schedule = get(id, 'schedule')
+  redis.call('UNLINK', unpack(keys_of(id)))
+  ROWS[id], MADE[id] = nil, nil
+  redis.call('ZREM', P .. 'runs', id)
+  redis.call('ZREM', P .. 'expiring', id)
+  if schedule ~= '' then redis.call('ZREM', P .. 'schedule:' .. schedule, id) end
+end
+
+-- A final row goes on living: an operator asked for it.
+local function revive(id)
+  for _, key in ipairs(keys_of(id)) do redis.call('PERSIST', key) end
+  redis.call('ZREM', P .. 'expiring', id)
+  unset(id, 'finished', 'cancel')
+end
+
+-- Whether a row that is in the way of newer ones may be forgotten. The run that the caller asks about stays for now:
+-- a replay must find its answer. One whose next links nobody confirmed has them on its row.
+local function may_go(id, asked)
+  return id ~= asked and get(id, 'at') == '' and get(id, 'state') ~= 'rollback_failed'
+    and not redis.call('ZSCORE', P .. 'links', id)
+end
+
+-- A schedule keeps at most `keep_rows` rows; the oldest finished ones go first. At the script's end only: a row that is
+-- on its way from one index to the next stands in none, and would be taken for a finished one.
+local function trim(asked)
+  for schedule, most in pairs(TRIM) do
+    local index = P .. 'schedule:' .. schedule
+    local over = math.min(redis.call('ZCARD', index) - most, TRIM_MOST)
+    for _, old in ipairs(over > 0 and redis.call('ZRANGE', index, 0, over - 1) or {}) do
+      if may_go(old, asked) then
+        forget(old)
+        redis.call('ZREM', index, old)
+      end
+    end
+  end
+end

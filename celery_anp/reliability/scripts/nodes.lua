@@ -1,0 +1,45 @@
+-- Whether a living node, registered after a time (ms), knows the task of a run.
+local function known_since(id, since)
+  local name = '"' .. get(id, 'task') .. '"'
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', int(NOW), '+inf')) do
+    local about = redis.call('HMGET', P .. 'node:' .. node, 'kind', 'tasks', 'since', 'dead')
+    if about[1] == 'worker' and not about[4] and (tonumber(about[3]) or 0) > since
+      and string.find(about[2] or '', name, 1, true) then return true end
+  end
+  return false
+end
+
+-- An attempt is gone without having settled. kind: child, node, idle, fenced, shutdown.
+local function lose(id, kind, reason, ring)
+  local rolling = get(id, 'state') == 'rolling_back'
+  local field = rolling and 'rollback_losses' or 'loss_points'
+  local points = number(id, field) + LOSS_WEIGHT[kind]
+  local node = get(id, 'node')
+  set(id, field, points, 'losses', number(id, 'losses') + 1)
+  tally(id, 'losses', 1)
+  leave(id)
+  set(id, 'node', '', 'child', '', 'token', '')
+  if not rolling and get(id, 'cancel') ~= '' then return fail(id, 'cancelled', get(id, 'cancel'), nil, node) end
+  if points >= LOSS_LIMIT then
+    if rolling then return finish(id, 'rollback_failed', 'its rollback took its worker down too often: ' .. reason) end
+    return fail(id, 'quarantined', 'took its worker down too often: ' .. reason, nil, node)
+  end
+  if rolling then
+    note(id, 'rolling_back', 'rolling_back', node, reason)
+  else
+    enter(id, 'queued', reason, node)
+  end
+  to_queue(id, ring)
+end
+
+-- After a silence of Redis nobody is reaped for a lease: it froze, restarted, or its clock moved.
+local function pulse(lease)
+  local last = tonumber(redis.call('GET', P .. 'pulse'))
+  redis.call('SET', P .. 'pulse', NOW)
+  if last and NOW >= last and NOW - last <= lease / 3 then return end
+  for _, node in ipairs(redis.call('ZRANGE', P .. 'nodes', 0, -1)) do
+    if redis.call('HEXISTS', P .. 'node:' .. node, 'dead') == 0 then
+      redis.call('ZADD', P .. 'nodes', int(NOW + lease), node)
+    end
+  end
+end
