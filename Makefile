@@ -28,11 +28,12 @@ faults: $(READY) ## the fault suite: real processes killed, paused and cut off
 chaos: $(READY)  ## all faults mixed over a second-by-second schedule (ARGS="--minutes 10 --seed 7")
 	@$(BIN)/python -m tests.faults.chaos $(ARGS)
 
-check: $(READY)  ## lint, format, types, import rules, the quick search of the protocol model
+check: $(READY)  ## lint (Python and Lua), format, types, import rules, the quick search of the protocol model
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy celery_anp worker tests
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.lua
 	@$(BIN)/python -m tests.model --quick
 
 model: $(READY)  ## the long search of the protocol model (about 20 minutes)

@@ -13,7 +13,14 @@ if it is repeatable, keyed by run id, guarded by the fence, or undoable.
                                                                                            │
       decided without a body: skipped, expired, cancelled, sent          rolled_back <─────┴───> rollback_failed
 
+    queued, running ──(no living node knows the task, or the stored input does not fit it)──> parked
+    parked ──(a node that knows the task came later)──> queued, or blocked where its lock is taken
+
 A row that is not final is in exactly one index: the queue, the time, a lock, or a node. Upkeep walks each of them.
 Begin and settle are one script each; only the holder of a run's fence can settle it. A lock belongs to a run, not to
 an attempt, and is handed on by the script that ends the run. Time is Redis' own, inside the scripts.
+
+`keys.py` lists the ledger's keys, `row.py` the fields of a run's row; the tests compare both with the scripts and with
+the code. Each script opens with the keys that its own text touches, its arguments and its answer. What its calls touch
+stands on top of the shared files, which are put before it in the order of `store.SHARED`.
 """

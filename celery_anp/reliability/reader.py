@@ -146,7 +146,7 @@ class Reader:
         return {(key.rpartition("|")[0], key.rpartition("|")[2]): int(value) for key, value in raw.items()}
 
     def sums(self) -> dict[str, dict[str, int]]:
-        """By task what metrics are made of, since the ledger began; base.lua names each."""
+        """By task what metrics are made of, since the ledger began; keys.py names each."""
         found: dict[str, dict[str, int]] = {}
         for key, value in self.store.read("hgetall", self.store.key("sums")).items():
             task, _, what = key.rpartition("|")

@@ -55,7 +55,7 @@ FOLLOWS = {
 
 @dataclass
 class Look:
-    """Everything under one prefix, by the names that the scripts' head comment gives."""
+    """Everything under one prefix, by the names that keys.py gives."""
 
     now: int
     values: dict[str, Any] = field(default_factory=dict)

@@ -1,6 +1,13 @@
--- Which schedules are live. ARGV: digest, release ('' in development), 1 when they were just read and 0 when this asks.
--- A release seen for the first time raises the generation; an earlier one never comes back. Schedules that were just
--- read replace others of the same release. Answers { 'current', 'taken' or 'retired', number, digest, release }.
+-- Which schedules are live. A release seen for the first time raises the generation; an earlier one never comes back.
+-- Schedules that were just read replace others of the same release.
+--
+-- Keys:
+--   generation      hash    which are live: compared, replaced
+--   releases        zset    which releases were seen
+--   retired         hash    since when a beat that is not live asks
+-- Arguments: digest, release ('' in development), 1 when they were just read and 0 when this asks
+-- Answer: { 'current', 'taken' or 'retired', number, digest, release }
+
 local LEFT_OVER = 60000      -- ms
 local digest, release, fresh = ARGV[1], ARGV[2], ARGV[3] == '1'
 local live = redis.call('HMGET', P .. 'generation', 'number', 'digest', 'release')
@@ -13,7 +20,8 @@ local function retired()
   if first and NOW - first >= LEFT_OVER then
     redis.call('HSET', P .. 'retired', ours, 'told')
     local of = release ~= '' and ' of release ' .. release or ''
-    alert('retired', { text = 'a beat' .. of .. ' still runs and plans nothing: its schedules are no longer live; end it' })
+    local text = 'a beat' .. of .. ' still runs and plans nothing: its schedules are no longer live; end it'
+    alert('retired', { text = text })
   end
   return answer('retired')
 end

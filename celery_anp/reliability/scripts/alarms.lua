@@ -1,5 +1,19 @@
--- put after base.lua: what somebody outside is told. It is written by the script that makes it true,
--- and sent by whichever node claims it.
+-- What somebody outside is told. It is written by the script that makes it true, and sent by whichever node claims
+-- it.
+--
+-- Keys:
+--   outbox:<lane>   zset    what is to be sent joins its lane
+--   outbox:items    hash    and stands here
+--   outbox:counts   hash    its number; how many alerts this minute had
+--   hands           hash    whether a hand holds a schedule; too many failures lay one
+--   expected        hash    by when its next tick promises success
+--   watch           zset    from now on it must have succeeded by then
+--   late            hash    it is not late any more
+--   failing         hash    one more failure, or none
+--   run:<id>        hash    what is told of it; `counted`
+-- Uses: P, NOW, MICROS, int, get, number, set, remember
+-- Provides: alert, ping, hand_ends, watch_next, tell_end
+
 local OUTBOX = 1000          -- alerts that may wait to be sent, and pings; beyond it the newest is dropped
 local A_MINUTE = 30          -- alerts; further ones are only counted, and told as one
 

@@ -1,7 +1,18 @@
--- Go on with a backfill. ARGV: schedule, its id, the tick (s) it had reached, 1 if these are its last ticks, then specs
--- in the order of their ticks. Plans as many as its rate allows: one at a time where there is a lock, and none while the
--- lock is taken, so that no live tick waits for more than one. A tick that was skipped or has expired is planned anew;
--- any other row stays as it is. Answers what to ring.
+-- Go on with a backfill. Plans as many as its rate allows: one at a time where there is a lock, and none while the
+-- lock is taken, so that no live tick waits for more than one. A tick that was skipped or has expired is planned
+-- anew; any other row stays as it is.
+--
+-- Keys:
+--   backfills       hash    how far it has come
+--   full            string  whether planning is refused
+--   queued          zset    how many runs wait: behind too many it pauses
+--   locks           hash    whether a lock is taken
+--   waiters:<lock>  zset    whether somebody waits for it
+--   run:<id>        hash    whether a tick has its row
+-- Arguments: schedule, id of the backfill, the tick (s) it had reached, 1 if these are its last ticks, then specs in
+--   the order of their ticks
+-- Answer: what to ring
+
 local schedule, id, seen, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local BACKLOG = 1000         -- queued runs beyond which a backfill waits
 local held = redis.call('HGET', P .. 'backfills', schedule)

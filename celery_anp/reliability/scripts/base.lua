@@ -1,48 +1,14 @@
--- Put before each script. KEYS[1] is the prefix of every key, e.g. 'anp:ledger:' (written P below).
+-- Put before each script: the prefix, the time, and the rows. KEYS[1] is the prefix of every key, such as
+-- 'anp:ledger:', written P from here on; keys.py lists all of them, and row.py the fields of a row.
 --
---   P run:<id>         hash    one run: its row
---   P undo:<id>        list    its undo entries, JSON, oldest first
---   P steps:<id>       hash    its finished steps, name -> JSON result
---   P fence            string  the last fence given out
---   P queued           zset    id -> time (ms) from which upkeep may ring again      index "queue"
---   P delayed          zset    id -> time (ms) it becomes due                        index "time"
---   P blocked          zset    id -> time (ms) it began to wait                      index "lock"
---   P running:<node>   hash    id -> "<fence>|<child>"                               index "node"
---   P locks            hash    lock -> the run that holds it
---   P waiters:<lock>   zset    id -> order of arrival
---   P nodes            zset    node -> end of its lease (ms)
---   P node:<node>      hash    what a node says of itself; dead = 1 once it was reaped
---   P pulse            string  time (ms) of the last heartbeat or reap
---   P runs             zset    id -> time (ms) it was planned; every row that is kept
---   P schedule:<name>  zset    id -> tick (ms); the rows of one schedule
---   P expiring         zset    id -> time (ms) its row goes away
---   P parked           zset    id -> time (ms) it was parked
---   P unique:<task>:<digest>  string  the run that calls with this input get, while the key lives
---   P links            zset    id -> time (ms); ended runs whose next links are not confirmed
---   P counts           hash    "<task>|<state>" -> how often a run ended so
---   P sums             hash    "<task>|<what>" -> for metrics: late:<bucket> (first attempts that began so late), late_ms,
---                              ran and run_ms (ended runs that had begun, how long their last attempt took), retries, losses
---   P full             string  set while Redis is near its memory limit
---   P cursors          hash    schedule -> "<last decided tick, ms>|<timing>"
---   P hands            hash    schedule -> JSON { kind, by, note, since, until }: paused or disabled by an operator
---   P hands:<name>     list    JSON { at, what, by, note, … }: what was done to a schedule, the newest first
---   P backfills        hash    schedule -> JSON { id, reached, to, rate, … }: ticks of the past that still get a run
---   P generation       hash    number, digest, release and time of the schedules that are live
---   P releases         zset    release -> the generation it raised
---   P live             hash    schedule -> JSON: how each live schedule is declared
---   P reload           string  how often operators have asked beats to read their files again
---
---   P watch            zset    schedule -> time (ms) by which it must have succeeded
---   P expected         hash    schedule -> the same for its next tick, which is not decided yet
---   P late             hash    schedule -> time (ms) by which it should have succeeded, while it is late
---   P failing          hash    schedule -> how many of its runs failed in a row
---   P retired          hash    "<digest>|<release>" of a beat that is not live -> time (ms) it first asked, or 'told'
---   P outbox:alert     zset    id -> time (ms) to send it: alerts that wait to be sent
---   P outbox:ping      zset    the same for pings: a receiver of theirs that hangs holds up no alert
---   P outbox:items     hash    id -> JSON of it
---   P outbox:counts    hash    last (id given), minute and raised (alerts in it), more (alerts only counted), dropped
---
--- A row that is not final is in exactly one index; its field `at` names it.
+-- Keys:
+--   run:<id>        hash    read once, written at once, or written whole by `write_down`
+--   sums            hash    sums for metrics
+--   hands:<name>    list    what was done to a schedule
+-- Uses: LATE (store.py gives it)
+-- Provides: P, NOW, MICROS, GRACE, KEPT_SHORT, CELERY_STATE, RING, WIRE, TRIM, int, row_key, ROWS, MADE, get, number,
+--   set, unset, exists, make, write_down, tally, tally_late, note, enter, remember
+
 local P = KEYS[1]
 local TIME = redis.call('TIME')
 local NOW = tonumber(TIME[1]) * 1000 + math.floor(tonumber(TIME[2]) / 1000)
@@ -51,17 +17,12 @@ local MICROS = tonumber(TIME[1]) * 1000000 + tonumber(TIME[2])
 local GRACE = 5000           -- ms a message may be on its way before upkeep rings again
 local HISTORY = 8192         -- bytes of history a row keeps
 local REASON = 1000          -- bytes of a reason in it; not through the middle of a character
--- A child's death weighs 2; a node's 1: innocent neighbours; an idle child's silence 1: Redis was away when it spoke.
-local LOSS_LIMIT = 6
-local LOSS_WEIGHT = { child = 2, node = 1, idle = 1, fenced = 0, shutdown = 0 }
-local ASKED = 2048           -- bytes of operators' requests a row remembers, so that a replay has no effect
 local KEPT_SHORT = { succeeded = true, skipped = true, sent = true }
 local CELERY_STATE = {
   succeeded = 'SUCCESS', failed = 'FAILURE', quarantined = 'FAILURE', rolled_back = 'FAILURE',
   rollback_failed = 'FAILURE', skipped = 'REVOKED', expired = 'REVOKED', cancelled = 'REVOKED',
 }
 local TOLD = 100             -- lines of a schedule's history that are kept
-local TRIM_MOST = 100        -- rows that one script drops of a schedule
 local RING = {}              -- ids that this script's caller has to ring
 local WIRE = {}              -- id -> its message as the broker's list holds it: this script rings by itself
 local TRIM = {}              -- schedules in which a run ended, and how many rows each keeps
@@ -71,8 +32,9 @@ local function row_key(id) return P .. 'run:' .. id end
 
 -- Rows as this script knows them: read once, written at once; one that it makes is written whole, by `write_down`.
 local COMMON = {             -- what most scripts want to know of a row, in one command
-  'state', 'at', 'reason', 'history', 'task', 'lock', 'overlap', 'node', 'fence', 'attempts', 'began', 'started', 'wanted',
-  'cancel', 'deadline', 'settled', 'hook', 'schedule', 'meta_key', 'linked', 'ended', 'ping', 'list', 'unguarded',
+  'state', 'at', 'reason', 'history', 'task', 'lock', 'overlap', 'node', 'fence', 'attempts', 'began', 'started',
+  'wanted', 'cancel', 'deadline', 'settled', 'hook', 'schedule', 'meta_key', 'linked', 'ended', 'ping', 'list',
+  'unguarded',
 }
 local ROWS = {}              -- id -> its fields
 local MADE = {}              -- id -> true while its row is not written yet

@@ -1,5 +1,16 @@
--- Begin an attempt. ARGV: id, node, child, token (one per delivery of the message).
--- Answers { 'go', fence, attempt, failures, kind, message or '' } or { 'no', why } ; a replay gets the first answer.
+-- Begin an attempt.
+--
+-- Keys:
+--   run:<id>        hash    its attempt, fence and holder
+--   nodes           zset    whether its node's lease is alive
+--   node:<node>     hash    whether that node is marked dead
+--   locks           hash    whether it still holds its lock
+--   fence           string  the next one
+--   running:<node>  hash    the attempt
+-- Arguments: id, node, child, token (one per delivery of the message)
+-- Answer: { 'go', fence, attempt, failures, kind, message or '' } or { 'no', why } or { 'no', why, what to ring }; a
+--   replay gets the first answer
+
 local id, node, child, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local state, at = get(id, 'state'), get(id, 'at')
 

@@ -1,3 +1,17 @@
+-- How a run ends, or fails and goes on to its rollback. Who ends hands its lock on.
+--
+-- Keys:
+--   run:<id>        hash    its end
+--   counts          hash    one more that ended so
+--   locks           hash    the next holder
+--   waiters:<lock>  zset    who that is
+--   links           zset    its next links are to be sent
+--   expiring        zset    from when it goes away
+--   parked          zset    it waits for a node that knows its task
+-- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, int, get, number, set, enter, write_down, alert, tell_end,
+--   leave, to_queue, publish, publish_end, keys_of
+-- Provides: too_late, finish, ready, fail, park
+
 local function too_late(id)
   local deadline = number(id, 'deadline')
   return deadline > 0 and NOW > deadline and number(id, 'attempts') == 0 and get(id, 'state') ~= 'rolling_back'

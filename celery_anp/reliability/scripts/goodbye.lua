@@ -1,4 +1,12 @@
--- A node leaves in order: its unfinished rows go back, without a loss. ARGV: node, reason. Answers what to ring.
+-- A node leaves in order: its unfinished rows go back, without a loss.
+--
+-- Keys:
+--   running:<node>  hash    its rows; dropped
+--   nodes           zset    it leaves
+--   node:<node>     hash    dropped
+-- Arguments: node, reason
+-- Answer: what to ring
+
 local node = ARGV[1]
 for _, id in ipairs(redis.call('HKEYS', P .. 'running:' .. node)) do lose(id, 'shutdown', ARGV[2], true) end
 redis.call('ZREM', P .. 'nodes', node)

@@ -1,7 +1,13 @@
--- An operator's hand on a schedule.
--- ARGV: schedule, what (pause, resume, disable, enable), by, note, ms until a pause ends ('' for no end), token (one per
--- request; a replay has no effect). Answers { 'ok', the hand } or { 'refused', the kind of hand in force or '' }.
--- A hand that ended stays, so that a tick of its time that nobody has decided yet is still skipped.
+-- An operator's hand on a schedule. One that ended stays, so that a tick of its time that nobody has decided yet is
+-- still skipped.
+--
+-- Keys:
+--   hands           hash    the hand
+--   hands:<name>    list    requests that were done: a replay has no effect
+-- Arguments: schedule, what (pause, resume, disable, enable), by, note, ms until a pause ends ('' for no end), token
+--   (one per request)
+-- Answer: { 'ok', the hand } or { 'refused', the kind of hand in force or 'none' }
+
 local schedule, what, by, words, span, token = unpack(ARGV)
 local ALLOWED = {
   pause = { none = true, paused = true }, resume = { paused = true },

@@ -1,5 +1,12 @@
--- Renew a node's lease. ARGV: node, lease (ms), 1 to register it, then field, value pairs of what it says of itself.
--- Answers { 1 or 0, { id, "<fence>|<child>", … } }: 0 once the node was marked dead or let its lease end.
+-- Register a node, or renew its lease.
+--
+-- Keys:
+--   nodes           zset    the end of its lease
+--   node:<node>     hash    what it says of itself; whether it is marked dead
+--   running:<node>  hash    its rows
+-- Arguments: node, lease (ms), 1 to register it, then field, value pairs of what it says of itself
+-- Answer: { 1 or 0, { id, "<fence>|<child>", … } }: 0 once the node was marked dead or let its lease end
+
 local node, lease = ARGV[1], tonumber(ARGV[2])
 local known = redis.call('ZSCORE', P .. 'nodes', node)
 if not known and ARGV[3] == '1' then

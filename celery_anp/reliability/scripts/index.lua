@@ -1,3 +1,16 @@
+-- Where a row waits: it leaves its index and goes into another one.
+--
+-- Keys:
+--   run:<id>        hash    `at` names its index
+--   queued          zset    index `queue`
+--   delayed         zset    index `time`
+--   blocked         zset    index `lock`
+--   waiters:<lock>  zset    its place among those that wait for the lock
+--   arrivals        string  the number of that place
+--   running:<node>  hash    index `node`
+-- Uses: P, NOW, GRACE, RING, int, get, set
+-- Provides: leave, to_queue, to_time, to_lock
+
 local function leave(id)
   local at = get(id, 'at')
   if at == '' then return end

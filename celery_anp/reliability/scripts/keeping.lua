@@ -1,3 +1,19 @@
+-- How long a row is kept, and what goes with it.
+--
+-- Keys:
+--   run:<id>        hash    dropped, or kept after all
+--   undo:<id>       list    dropped with it
+--   steps:<id>      hash    dropped with it
+--   row.meta_key    string  dropped with it
+--   runs            zset    it leaves
+--   schedule:<name> zset    it leaves; the oldest go first
+--   expiring        zset    it leaves
+--   links           zset    whether its next links are confirmed
+-- Uses: P, ROWS, MADE, TRIM, row_key, get, unset
+-- Provides: keys_of, forget, revive, trim
+
+local TRIM_MOST = 100        -- rows that one script drops of a schedule
+
 -- What lives as long as a row: the row, its undo entries, its steps, and Celery's record of it.
 local function keys_of(id)
   local keys, meta_key = { row_key(id), P .. 'undo:' .. id, P .. 'steps:' .. id }, get(id, 'meta_key')

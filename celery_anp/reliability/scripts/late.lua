@@ -1,4 +1,13 @@
--- Who should have succeeded by now is late: told once, until it has succeeded. ARGV: most schedules. Answers how many.
+-- Who should have succeeded by now is late: told once, until it has succeeded.
+--
+-- Keys:
+--   watch           zset    by when schedules must have succeeded
+--   expected        hash    the same for their next ticks
+--   late            hash    who is late
+--   outbox:counts   hash    alerts of the last minutes that were only counted
+-- Arguments: most schedules
+-- Answer: how many became late
+
 local found = redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', int(NOW), 'WITHSCORES', 'LIMIT', 0, tonumber(ARGV[1]))
 local told = 0
 for i = 1, #found, 2 do

@@ -1,5 +1,12 @@
--- The next links of ended runs. ARGV: 'done', id once they are sent; 'held', id while somebody sends them; or 'due',
--- most: answers the ids of those that nobody confirmed, and gives the caller a grace to send them.
+-- The next links of ended runs: who sends them, and that they are sent.
+--
+-- Keys:
+--   links           zset    when somebody else may send them
+--   run:<id>        hash    whether it is still there
+-- Arguments: 'done', id once they are sent; or 'held', id while somebody sends them; or 'due', most
+-- Answer: to 'due' the ids of those that nobody confirmed, and its caller has a grace to send them; else how many
+--   changed
+
 if ARGV[1] == 'done' then return redis.call('ZREM', P .. 'links', ARGV[2]) end
 if ARGV[1] == 'held' then return redis.call('ZADD', P .. 'links', 'XX', NOW + GRACE, ARGV[2]) end
 local out = {}

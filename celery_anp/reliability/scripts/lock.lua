@@ -1,3 +1,12 @@
+-- Whether a run that is due gets its lock, waits for it, or is skipped.
+--
+-- Keys:
+--   run:<id>        hash    of the run, and of who is in its way
+--   locks           hash    who holds its lock
+--   waiters:<lock>  zset    who waits for it
+-- Uses: P, get, number, set, enter, to_queue, to_lock, too_late, finish, fail, ready (its body is here)
+-- Provides: none
+
 -- A newer run takes over: who waits and has not begun is skipped, the holder ends as soon as it can.
 local function supersede(id, lock, holder)
   local reason = 'superseded by ' .. id

@@ -1,5 +1,10 @@
--- A node tells that one of its attempts is gone. ARGV: id, node, fence, kind (child, idle, fenced, shutdown), reason.
--- Answers { state or 'refused', what to ring }.
+-- A node tells that one of its attempts is gone.
+--
+-- Keys:
+--   run:<id>        hash    whether the attempt still holds it
+-- Arguments: id, node, fence, kind (child, idle, fenced, shutdown), reason
+-- Answer: { state or 'refused', what to ring }
+
 local id, node, fence, kind, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
   return { 'refused', rung(id) }

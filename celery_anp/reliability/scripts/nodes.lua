@@ -1,3 +1,17 @@
+-- Nodes, and attempts that are gone with them.
+--
+-- Keys:
+--   run:<id>        hash    of the lost attempt
+--   nodes           zset    living nodes, and the end of their leases
+--   node:<node>     hash    what tasks a node knows; whether it is marked dead
+--   pulse           string  when somebody looked last
+-- Uses: P, NOW, int, get, number, set, note, enter, tally, leave, to_queue, finish, fail
+-- Provides: known_since, lose, pulse
+
+-- A child's death weighs 2; a node's 1: innocent neighbours; an idle child's silence 1: Redis was away when it spoke.
+local LOSS_LIMIT = 6
+local LOSS_WEIGHT = { child = 2, node = 1, idle = 1, fenced = 0, shutdown = 0 }
+
 -- Whether a living node, registered after a time (ms), knows the task of a run.
 local function known_since(id, since)
   local name = '"' .. get(id, 'task') .. '"'

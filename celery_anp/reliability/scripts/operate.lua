@@ -1,6 +1,13 @@
--- What an operator asks for. ARGV: id, what (retry, rollback, cancel, resolve), by, note, token (one per request).
--- A replay of a request, however late, gets its first answer and has no effect.
--- Answers { 'ok' or 'refused' or 'gone', state, what to ring }.
+-- What an operator asks for. A replay of a request, however late, gets its first answer and has no effect.
+--
+-- Keys:
+--   run:<id>        hash    its state; the requests it had
+--   steps:<id>      hash    dropped when a rollback is resolved
+--   row.meta_key    string  dropped: .get() waits for the new end
+-- Arguments: id, what (retry, rollback, cancel, resolve), by, note, token (one per request)
+-- Answer: { 'ok' or 'refused' or 'gone', state, what to ring }
+
+local ASKED = 2048           -- bytes of operators' requests a row remembers, so that a replay has no effect
 local id, what, by, words, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local state = get(id, 'state')
 local reason = what .. ' by ' .. by .. (words ~= '' and ': ' .. words or '')

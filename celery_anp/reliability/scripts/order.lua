@@ -1,5 +1,10 @@
--- Order a backfill, or end it. ARGV: schedule, JSON of the backfill ('' to end it), by, note. Answers 1, or 0 when one
--- is under way already, or there is none to end.
+-- Order a backfill, or end it.
+--
+-- Keys:
+--   backfills       hash    the one under way
+-- Arguments: schedule, JSON of the backfill ('' to end it), by, note
+-- Answer: 1, or 0 when one is under way already, or there is none to end
+
 local schedule, wanted, by, words = unpack(ARGV)
 local before = redis.call('HGET', P .. 'backfills', schedule)
 if wanted == '' then

@@ -1,6 +1,13 @@
--- Send what waits in one lane: 'alert' or 'ping'. ARGV: what, lane, then for
--- 'claim': most, ms for which a claim holds; answers { id, JSON, … }, which nobody else gets until then. 'sent': id; it
--- is out. 'again': id, ms until the next try. 'drop': id; it is given up.
+-- Send what waits in one lane: 'alert' or 'ping'.
+--
+-- Keys:
+--   outbox:<lane>   zset    from when each may be tried
+--   outbox:items    hash    what is to be sent, and how often it was tried
+--   outbox:counts   hash    how many were given up
+-- Arguments: what, lane, then for 'claim': most, ms for which a claim holds; for 'sent': id, it is out; for 'again':
+--   id, ms until the next try; for 'drop': id, it is given up
+-- Answer: to 'claim' { id, JSON, … }, which nobody else gets until then; else 1
+
 local what, lane, id = ARGV[1], P .. 'outbox:' .. ARGV[2], ARGV[3]
 local items = P .. 'outbox:items'
 if what == 'claim' then

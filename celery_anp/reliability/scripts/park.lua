@@ -1,4 +1,11 @@
--- A worker got a run whose task it does not know. ARGV: id. Answers its state: parked, unless another node knows the task.
+-- A worker got a run whose task it does not know: it is parked, unless another node knows the task.
+--
+-- Keys:
+--   run:<id>        hash    whether it waits in the queue
+--   queued          zset    rung again soon, for who knows it
+-- Arguments: id
+-- Answer: its state
+
 local id = ARGV[1]
 if get(id, 'at') == 'queue' and get(id, 'state') == 'queued' then
   if known_since(id, 0) then

@@ -1,4 +1,15 @@
--- Put before plan.lua and tick.lua: one row from its spec. A row that exists is never changed.
+-- One row from its spec (`Ledger.spec` writes it). A row that exists is never changed, but for a backfill.
+--
+-- Keys:
+--   run:<id>                hash    made
+--   unique:<task>:<digest>  string  the run that this input has already
+--   runs                    zset    it joins
+--   schedule:<name>         zset    it joins
+--   expiring                zset    an earlier row of its id leaves
+--   row.meta_key            string  the end of an earlier try is forgotten
+-- Uses: P, NOW, WIRE, int, get, set, unset, exists, make, enter, to_time, revive, finish, ready
+-- Provides: plan, held, plan_again
+
 local function plan(spec)
   local id = spec.id
   if spec.unique then

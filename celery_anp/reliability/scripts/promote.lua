@@ -1,5 +1,16 @@
 -- What is due becomes ready; a lock without a holder goes to who waits for it; what was parked goes on when a node
--- that came later knows its task. ARGV: most rows. Answers what to ring.
+-- that came later knows its task.
+--
+-- Keys:
+--   delayed         zset    what is due
+--   blocked         zset    what waits for a lock
+--   locks           hash    who holds it
+--   waiters:<lock>  zset    who is next
+--   parked          zset    what waits for a node, and since when
+--   run:<id>        hash    whether it is there, and still waits
+-- Arguments: most rows
+-- Answer: what to ring
+
 local most = tonumber(ARGV[1])
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', int(NOW), 'LIMIT', 0, most)) do
   if get(id, 'state') == '' then redis.call('ZREM', P .. 'delayed', id)

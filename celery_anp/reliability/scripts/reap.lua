@@ -1,4 +1,13 @@
--- Take the runs of dead nodes back. ARGV: lease (ms), most rows. Answers what to ring.
+-- Take the runs of dead nodes back.
+--
+-- Keys:
+--   nodes           zset    whose lease is over; a node without rows leaves
+--   node:<node>     hash    it is marked dead; dropped
+--   running:<node>  hash    its rows
+--   run:<id>        hash    whether it is there
+-- Arguments: lease (ms), most rows
+-- Answer: what to ring
+
 pulse(tonumber(ARGV[1]))
 local left = tonumber(ARGV[2])
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', int(NOW))) do

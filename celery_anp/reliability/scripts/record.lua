@@ -1,8 +1,16 @@
--- Record something of a running attempt, for who holds its fence. ARGV: id, node, fence, what, then:
---   undo <limit of bytes> <JSON>    an undo entry, before its effect        step <name> <JSON>   a finished step
---                                   (no two of one text: that is a replay)
---   progress <done> <total>                                                 outcome <index> <JSON>   an entry was handled
--- Answers 'ok', 'full' (undo entries of this attempt beyond their limit), or 'lost'.
+-- Record something of a running attempt, for who holds its fence.
+--
+-- Keys:
+--   run:<id>        hash    its holder; progress and bytes
+--   undo:<id>       list    an entry, or its outcome
+--   steps:<id>      hash    a finished step
+-- Arguments: id, node, fence, what, then for
+--   'undo': limit of bytes, JSON: an undo entry, before its effect; no two of one text, that is a replay
+--   'step': name, JSON: a finished step
+--   'progress': done, total
+--   'outcome': index, JSON: an undo entry was handled
+-- Answer: 'ok', 'full' (undo entries of this attempt beyond their limit), or 'lost'
+
 local REPLAYED = 100         -- entries behind which a replay may come: other threads of the body wrote them
 local id, node, fence, what = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then return 'lost' end

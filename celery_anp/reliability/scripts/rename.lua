@@ -1,4 +1,18 @@
--- A schedule has a new name: cursor, hand and history go with it, once. ARGV: new name, old name. Answers 1 or 0.
+-- A schedule has a new name: all that is kept under the old one goes with it, once.
+--
+-- Keys:
+--   cursors         hash    moved; whether that was done
+--   hands           hash    moved
+--   live            hash    moved
+--   backfills       hash    moved
+--   expected        hash    moved
+--   late            hash    moved
+--   failing         hash    moved
+--   hands:<name>    list    moved
+--   watch           zset    moved
+-- Arguments: new name, old name
+-- Answer: 1, or 0 when it was done, or there is nothing under the old one
+
 local new, old = ARGV[1], ARGV[2]
 if redis.call('HEXISTS', P .. 'cursors', new) == 1 or redis.call('HEXISTS', P .. 'cursors', old) == 0 then return 0 end
 for _, hash in ipairs({ 'cursors', 'hands', 'live', 'backfills', 'expected', 'late', 'failing' }) do

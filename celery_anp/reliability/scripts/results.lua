@@ -1,4 +1,12 @@
 -- Celery's own record of how a run ended, for .get() and chords.
+--
+-- Keys:
+--   run:<id>        hash    its key, and how long it is kept
+--   row.meta_key    string  the record
+-- Uses: CELERY_STATE, int, get, number
+-- Provides: publish, publish_end
+
+-- Celery's own record of how a run ended, for .get() and chords.
 local function publish(id, meta)
   local key = get(id, 'meta_key')
   if key == '' then return end

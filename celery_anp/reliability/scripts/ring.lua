@@ -1,7 +1,14 @@
--- Ring the queued runs whose message is gone: it is older than a grace, and its own queue-and-priority list is empty or
--- begins with a younger message. ARGV: most rows, then for each known list: nothing (its key stands on the row).
--- Answers what to ring; the pause grows with each ring of a run. Limit: behind a backlog of N rows, a lost message is
--- found once the rows before it were looked at, N / most rounds.
+-- Ring the queued runs whose message is gone: it is older than a grace, and its own queue-and-priority list is empty
+-- or begins with a younger message. The pause grows with each ring of a run. Limit: behind a backlog of N rows, a
+-- lost message is found once the rows before it were looked at, N / most rounds.
+--
+-- Keys:
+--   queued          zset    from when each may be rung
+--   row.list        list    the oldest message of each list
+--   run:<id>        hash    when it was rung last, and how often
+-- Arguments: most rows
+-- Answer: what to ring
+
 local oldest = {}
 local function stamp_of(list)
   if oldest[list] == nil then

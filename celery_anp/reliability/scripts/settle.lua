@@ -1,7 +1,12 @@
--- Settle an attempt. ARGV: id, node, fence, outcome, JSON { reason, result, error, as_expected, meta, delay, message,
--- linked }.
--- outcome: succeeded | failed | retry | requeue | cancelled | rolled_back | rollback_retry | rollback_failed | parked.
--- Answers { state, time and what to ring }, or { 'refused', state } to who does not own the run (any more).
+-- Settle an attempt.
+--
+-- Keys:
+--   run:<id>        hash    its holder, its end, the answer it got
+--   steps:<id>      hash    dropped once it is rolled back
+-- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, cancelled, rolled_back, rollback_retry,
+--   rollback_failed, parked), JSON { reason, result, error, as_expected, meta, delay, message, linked }
+-- Answer: { state, what to ring }, or { 'refused', state } to who does not own the run (any more)
+
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local mine = fence .. '|' .. node
 if get(id, 'settled') == mine then return { get(id, 'answer'), rung(id) } end

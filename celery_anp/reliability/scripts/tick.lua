@@ -1,10 +1,20 @@
 -- Decide ticks: for each schedule compare its cursor, move it, and plan its rows, all or nothing per schedule.
--- ARGV[1]: digest of the schedules that the plans were worked out from; '' is not compared.
--- ARGV[2..n]: JSON { name, seen, cursor, late, runs = [spec, …] } with `seen` the cursor a plan was worked out from (''
--- for none), and `late` the time (ms) by which the next tick must have succeeded: 0 if nothing is promised, nil if what
--- was promised stays. Answers { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan answers } }, what
--- to ring };
--- only { 'retired' } when other schedules are live, only { 'lost' } when Redis knows of none.
+--
+-- Keys:
+--   full            string  whether planning is refused
+--   generation      hash    whether these schedules are live
+--   cursors         hash    compared, moved
+--   hands           hash    whether a hand holds a schedule
+--   expected        hash    by when its next tick must have succeeded
+--   late            hash    a schedule that promises nothing is not late
+--   watch           zset    by when it must have succeeded
+-- Arguments: digest of the schedules that the plans were worked out from ('' is not compared), then JSON { name,
+--   seen, cursor, late, runs = [spec, …] } with `seen` the cursor a plan was worked out from ('' for none), and
+--   `late` the time (ms) by which the next tick must have succeeded: 0 if nothing is promised, nil if what was
+--   promised stays
+-- Answer: { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan answers } }, what to ring };
+--   { 'retired' } when other schedules are live, { 'lost' } when Redis knows of none
+
 if redis.call('EXISTS', P .. 'full') == 1 then return redis.error_reply('LEDGERFULL') end
 if ARGV[1] ~= '' then
   local live = redis.call('HGET', P .. 'generation', 'digest')
