@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from celery_anp.redaction import HIDDEN
+from celery_anp.reliability.row import read
 
 #: States that only an operator can change.
 FINAL = frozenset({
@@ -116,37 +118,36 @@ def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None)
     Returns:
         The run.
     """
-    tick = moment(row.get("tick"))
-    began = moment(row.get("began"))
-    wanted = moment(row.get("wanted"))
+    of = partial(read, row)
+    began, wanted, runtime = moment(of("began")), moment(of("wanted")), of("runtime")
     return Run(
         run_id=run_id,
-        task=row.get("task", ""),
-        schedule=row.get("schedule") or None,
-        tick=tick,
-        state=row.get("state", ""),
-        reason=row.get("reason", ""),
-        attempts=int(row.get("attempts") or 0),
-        failures=int(row.get("failures") or 0),
-        rollback_failures=int(row.get("rollback_failures") or 0),
-        losses=int(row.get("losses") or 0),
-        fence=int(row["fence"]) if row.get("fence") else None,
-        node=row.get("node") or None,
-        lock=row.get("lock") or None,
-        queued_at=moment(row.get("created")),
-        due_at=moment(row.get("due")),
-        started_at=moment(row.get("started")),
-        finished_at=moment(row.get("finished")),
-        runtime=int(row["runtime"]) / 1000 if row.get("runtime") else None,
+        task=of("task"),
+        schedule=of("schedule"),
+        tick=moment(of("tick")),
+        state=of("state"),
+        reason=of("reason"),
+        attempts=of("attempts"),
+        failures=of("failures"),
+        rollback_failures=of("rollback_failures"),
+        losses=of("losses"),
+        fence=of("fence"),
+        node=of("node"),
+        lock=of("lock"),
+        queued_at=moment(of("created")),
+        due_at=moment(of("due")),
+        started_at=moment(of("started")),
+        finished_at=moment(of("finished")),
+        runtime=None if runtime is None else runtime / 1000,
         lateness=max(0.0, (began - wanted).total_seconds()) if began and wanted else None,
-        input=_input(row),
-        result=_json(row.get("result")),
-        as_expected=row["as_expected"] == "1" if row.get("as_expected") else None,
-        error=_json(row.get("error")),
-        progress=row.get("progress") or None,
-        release=row.get("release") or None,
-        queue=row.get("queue", ""),
-        history=tuple(_step(line) for line in row.get("history", "").split("\n") if line),
+        input=_input(of("message") or {}),
+        result=of("result"),
+        as_expected=of("as_expected"),
+        error=of("error"),
+        progress=of("progress"),
+        release=of("release"),
+        queue=of("queue"),
+        history=tuple(_step(line) for line in of("history").split("\n") if line),
         undo=tuple(_undo(text) for text in undo or ()),
     )
 
@@ -156,8 +157,7 @@ def _undo(text: str) -> UndoEntry:
     return UndoEntry(entry["name"], entry["data"], entry["attempt"], entry.get("outcome"), entry.get("note", ""))
 
 
-def _input(row: Mapping[str, str]) -> dict[str, Any]:
-    message = _json(row.get("message")) or {}
+def _input(message: Mapping[str, Any]) -> dict[str, Any]:
     args, kwargs = (message.get("body") or [[], {}])[:2]
     secret = message.get("headers", {}).get("anp_secret", ())
     shown: dict[str, Any] = {name: HIDDEN if name in secret else value for name, value in kwargs.items()}
@@ -167,10 +167,6 @@ def _input(row: Mapping[str, str]) -> dict[str, Any]:
 def _step(line: str) -> Step:
     time, before, after, node, reason = line.split("|", 4)
     return Step(moment(time) or datetime.now(UTC), before, after, node, reason)
-
-
-def _json(text: str | None) -> Any:
-    return json.loads(text) if text else None
 
 
 def moment(milliseconds: str | float | None) -> datetime | None:
