@@ -85,7 +85,6 @@ FIELDS = (
     Field("attempts", "number", "attempts that have begun, rollbacks too", ("begin", "planning"), 0),
     Field("fence", "number", "fence of the newest one", ("begin",)),
     Field("node", "text", "node that holds it", ("begin", "nodes", "settle")),
-    Field("child", "text", "process on that node, as the node finds it again", ("begin", "nodes", "settle"), ""),
     Field("token", "text", "of the delivery that began it: a replay gets the first answer",
           ("begin", "nodes", "settle"), ""),
     Field("began", "time", "when its first attempt began", ("begin",)),

@@ -45,7 +45,7 @@ local last = tonumber(redis.call('GET', P .. 'fence')) or 0
 local fence = int(math.max(last + 1, MICROS))
 redis.call('SET', P .. 'fence', fence)
 leave(id)
-set(id, 'fence', fence, 'node', node, 'child', child, 'token', token, 'at', 'node', 'started', NOW,
+set(id, 'fence', fence, 'node', node, 'token', token, 'at', 'node', 'started', NOW,
   'attempts', number(id, 'attempts') + 1, 'began', number(id, 'began') > 0 and get(id, 'began') or NOW)
 redis.call('HSET', P .. 'running:' .. node, id, fence .. '|' .. child)
 if get(id, 'attempts') ~= '1' then unset(id, 'undo_bytes') end        -- each attempt has the whole limit

@@ -32,7 +32,7 @@ local function lose(id, kind, reason, ring)
   set(id, field, points, 'losses', number(id, 'losses') + 1)
   tally(id, 'losses', 1)
   leave(id)
-  set(id, 'node', '', 'child', '', 'token', '')
+  set(id, 'node', '', 'token', '')
   if not rolling and get(id, 'cancel') ~= '' then return fail(id, 'cancelled', get(id, 'cancel'), nil, node) end
   if points >= LOSS_LIMIT then
     if rolling then return finish(id, 'rollback_failed', 'its rollback took its worker down too often: ' .. reason) end

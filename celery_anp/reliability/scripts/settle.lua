@@ -51,7 +51,7 @@ elseif outcome == 'rollback_retry' then
 else
   finish(id, 'rollback_failed', reason, nil, node)
 end
-set(id, 'node', '', 'child', '', 'token', '', 'settled', mine, 'answer', get(id, 'state'))
+set(id, 'node', '', 'token', '', 'settled', mine, 'answer', get(id, 'state'))
 if get(id, 'finished') ~= '' and number(id, 'began') > 0 then
   local took = NOW - number(id, 'started')
   set(id, 'runtime', took)
