@@ -60,7 +60,7 @@ KEYS = (
         "late_ms, ran and run_ms (ended runs that had begun, how long their last attempt took), retries, losses",
         ("base",)),
     Key("full", "string", "set while Redis is near its memory limit", ("Ledger.set_full",)),
-    Key("health", "string", "what `anp health redis` writes, to see that it can", ("redis",)),
+    Key("health", "string", "what `anp health redis` writes, to see that it can", ("_redis",)),
     # -- schedules
     Key("cursors", "hash", 'schedule to "<last decided tick, ms>|<timing>"', ("publish", "rename", "tick")),
     Key("hands", "hash", "schedule to JSON { kind, by, note, since, until }: paused or disabled by an operator",

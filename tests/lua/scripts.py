@@ -74,6 +74,17 @@ def assemble(name: str) -> list[Part]:
     return [*parts, parse(name, store.part_text(name), dict(seen))]
 
 
+def before(name: str) -> Scope:
+    """What the files that a script is put behind declare."""
+    (*order, _) = store.parts_of(name)
+    return dict(_before(tuple(order))[1])
+
+
+def forget() -> None:
+    """Read the shared files again."""
+    _before.cache_clear()
+
+
 def all_parts() -> list[Part]:
     """Each file once, behind all shared ones."""
     parts, seen = _before((*store.SHARED, "planning"))
