@@ -40,6 +40,8 @@ OLDEST = (6, 2)
 TIMEOUT = 5.0
 #: Part of Redis' memory limit at which nothing new is planned.
 FULL_AT = 0.8
+#: The folders of the scripts: the shared files, then by what a script is about.
+ROOMS = ("lib", "runs", "nodes", "schedules", "outbox")
 #: What every script is put behind, each file after those that it uses.
 SHARED = ("base", "alarms", "index", "results", "keeping", "ending", "lock", "nodes", "sending")
 #: Scripts that plan rows share one more piece.
@@ -98,8 +100,10 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 
 def part_text(part: str) -> str:
-    """One file of the scripts; its name without `.lua`."""
-    return (resources.files("celery_anp.reliability") / "scripts" / f"{part}.lua").read_text(encoding="utf-8")
+    """One file of the scripts; its name, without `.lua`, stands in one folder only."""
+    rooms = (resources.files(__package__) / "scripts" / room for room in ROOMS)
+    (file,) = (room / f"{part}.lua" for room in rooms if (room / f"{part}.lua").is_file())
+    return file.read_text(encoding="utf-8")
 
 
 @cache

@@ -96,7 +96,10 @@ def test_lua_that_is_not_understood_is_refused_and_not_passed_over() -> None:
 
 
 def test_each_script_is_behind_the_shared_files_that_are_there() -> None:
-    on_disk = {path.stem for path in scripts.FOLDER.rglob("*.lua")}
+    files = list(scripts.FOLDER.rglob("*.lua"))
+    on_disk = {path.stem for path in files}
+    assert len(on_disk) == len(files), "the store finds a file by its name alone"
+    assert {path.stem for path in files if path.parent.name == "lib"} == scripts.shared()
     assert scripts.shared() <= on_disk
     assert on_disk - scripts.shared() == set(scripts.names()) >= store.PLANNING
 
