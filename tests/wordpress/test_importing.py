@@ -13,9 +13,10 @@ import pytest
 from tests.wordpress.lab import Lab
 from tests.wordpress.test_cache_pages import states
 from worker.settings import Settings
-from worker.site.importing import outdated, undoing
+from worker.site.importing import undoing
 from worker.site.importing.chunks import Job
 from worker.site.posts import Posts
+from worker.site.served.chosen import chosen
 from worker.tasks import importing
 from worker.tasks.importing import import_content
 
@@ -61,6 +62,6 @@ def test_its_posts_show_and_vanish_and_nothing_else_is_cleared(lab: Lab, given: 
     for (run,) in lab.sql("SELECT run_id FROM anp_import WHERE source = :source ORDER BY run_id DESC", source=NAME):
         undoing.undo(Job(engine, run, NAME, None), lambda *_: None)
     assert "Brought in" in title()  # still kept by the page cache
-    assert outdated.clear(given, engine).left == 0
+    assert chosen(given).refresh_imported(engine).left == 0
     assert not title()
     assert states(lab, [OTHER]) == {OTHER: "HIT"}

@@ -91,23 +91,14 @@ def clear(
 
 def _checked(*, dry_run: bool, **wanted: Any) -> list[str]:
     """Refuse what cannot be cleared before it is enqueued; what would be cleared, if that is asked."""
-    from worker.site import audit as site_audit
-    from worker.site import clearing
-    from worker.site.wordpress import caches
+    from worker.site.served.chosen import chosen
 
-    known = settings()
-    with _cache() as cache:
-        if known.site_kind == "wordpress" or wanted["group"] is not None:
-            what = caches.target(known, **wanted)
-            if what.group is not None:
-                start = f"{cache.root}{what.group}:"
-                return (
-                    [name for name in site_audit.names(cache, 1_000_000) if name.startswith(start)] if dry_run else []
-                )
-            return caches.preview(known, what.posts, what.paths) if dry_run else []
-        wanted.pop("group")
-        target = clearing.target(cache, **wanted)
-        return clearing.preview(cache, target) if dry_run else []
+    with _answering():
+        site = chosen(settings())
+        if dry_run:
+            return site.preview(wanted)
+        site.check(wanted)
+        return []
 
 
 def _tell_preview(paths: list[str], *, json: bool) -> None:
@@ -121,16 +112,16 @@ def _tell_preview(paths: list[str], *, json: bool) -> None:
 
 @contextmanager
 def _cache() -> Iterator[ObjectCache]:
-    from worker.site import clearing
-    from worker.site.object_cache import ObjectCache
-    from worker.site.wordpress.objects import Objects
+    from worker.site.served.chosen import chosen
 
-    known = settings()
+    with _answering():
+        yield chosen(settings()).cache()
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
     try:
-        cache = clearing.connect(known)
-        if known.site_kind == "wordpress":
-            cache = ObjectCache(cache.client, Objects.of(cache.client, known).root)
-        yield cache
+        yield
     except RedisError as error:
         raise AnpError(
             "The cache does not answer",

@@ -17,6 +17,7 @@ from worker.site import kept as kept_pages
 from worker.site import pages, separation
 from worker.site.kept import Kept
 from worker.site.object_cache import ANY, ObjectCache
+from worker.site.outcomes import Cleared
 from worker.site.sweep import sweep
 
 BATCH = 500
@@ -36,18 +37,6 @@ class Target:
     tag: str | None
     #: Beginning of the paths, or None for a clearing by tag.
     prefix: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What a clearing did."""
-
-    #: Pages removed.
-    pages: int
-    #: Of them, kept for `kept.restore`.
-    kept: int
-    #: Bytes of what was kept.
-    kept_bytes: int
 
 
 def connect(settings: Settings) -> ObjectCache:
@@ -134,7 +123,7 @@ def clear(cache: ObjectCache, what: Target, *, record: Record | None = None, kee
                 record(chunk, at)
                 kept, size = kept + len(chunk), size + sum(map(kept_pages.size, chunk))
         removed += cache.client.unlink(*keys)
-    return Cleared(removed, kept, size)
+    return Cleared(removed, kept=kept, kept_bytes=size)
 
 
 def clear_tags(cache: ObjectCache, cache_tags: Sequence[str]) -> int:

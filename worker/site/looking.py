@@ -16,6 +16,7 @@ from celery_anp.errors import BadInput
 from worker.settings import Settings
 from worker.site import purging, warm, worth
 from worker.site.affected import Shown
+from worker.site.served.chosen import chosen
 from worker.site.warm import Manners
 
 #: Other posts whose pages are looked at too.
@@ -176,7 +177,7 @@ def _digests(
     """Status and digest of each page, rendered now."""
     headers = purging.header(known)
     if known.page_cache != "refresh":
-        purging.chosen(known).purge(paths)
+        chosen(known).page_cache().purge(paths)
         headers = {}
     manners = Manners(concurrency, timeout=30, error_limit=1, headers=headers, bodies=True)
     return {

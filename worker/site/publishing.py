@@ -8,27 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from worker.site import database, fence, stale, tags
+from worker.site.outcomes import Live
 from worker.site.posts import Post, described, is_due, is_status, utc_now
 from worker.site.tables import postmeta, posts
 
 #: Hidden in WordPress' editor because of the leading underscore.
 MARK = "_anp_published"
 NO_RUN = "by hand"
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """One post that went live."""
-
-    post: Post
-    #: Seconds between its time and its publishing.
-    late: float
 
 
 def publish(
@@ -39,7 +30,7 @@ def publish(
     run: str | None,
     fence_number: int | None,
     now: datetime | None = None,
-) -> list[Published]:
+) -> list[Live]:
     """Make these posts public, those of them that are due and still `future`, in one transaction.
 
     Args:
@@ -64,7 +55,7 @@ def publish(
         times = _marked(connection, ids, name)
         stale.note(connection, list(times))
         return [
-            Published(post, (times[post.id] - post.date).total_seconds()) for post in described(connection, list(times))
+            Live(post.id, (times[post.id] - post.date).total_seconds()) for post in described(connection, list(times))
         ]
 
 

@@ -48,14 +48,12 @@ class PageCache(Protocol):
         """
 
 
-def chosen(known: Settings) -> PageCache:
-    """The page cache that the settings name; the demo's is always its object cache.
+def web_server(known: Settings) -> PageCache:
+    """The page cache of the web server that the settings name.
 
     Raises:
         BadSetting: what this way needs is missing.
     """
-    if known.site_kind == "demo":
-        return Kept(ObjectCache.connect(known))
     if known.page_cache == "files":
         return Files.of(known)
     base_url = known.page_cache_url or known.site_url

@@ -8,29 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import redis
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 from worker.site import clearing, database, pages
 from worker.site.object_cache import ObjectCache
+from worker.site.outcomes import Refreshed
 from worker.site.posts import described
 from worker.site.tables import postmeta
 
 log = logging.getLogger(__name__)
 NOTE = "_anp_stale"
 BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What a clearing of stale pages did."""
-
-    #: Pages removed from the cache.
-    pages: int
-    #: Posts, at least, whose pages are still stale, because the cache does not answer.
-    left: int
 
 
 def note(connection: Connection, ids: Sequence[int]) -> None:
@@ -40,7 +30,7 @@ def note(connection: Connection, ids: Sequence[int]) -> None:
         connection.execute(insert(postmeta), rows)
 
 
-def clear(engine: Engine, cache: ObjectCache) -> Cleared:
+def clear(engine: Engine, cache: ObjectCache) -> Refreshed:
     """Clear every stale page: of the posts noted, the lists they are on, and the feed.
 
     Args:
@@ -58,10 +48,10 @@ def clear(engine: Engine, cache: ObjectCache) -> Cleared:
             removed += clearing.clear_tags(cache, pages.cache_tags(posts))
         except redis.RedisError as error:
             log.warning("The object cache does not answer; stale pages are cleared by the next run: %s", error)
-            return Cleared(removed, len(posts))
+            return Refreshed(removed, len(posts))
         with database.writing(engine) as connection:
             connection.execute(delete(postmeta).where(postmeta.c.meta_id.in_(list(notes))))
-    return Cleared(removed, 0)
+    return Refreshed(removed, 0)
 
 
 def _noted(engine: Engine) -> dict[int, int]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, StringConstraints
 
 from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.settings import Settings, settings
-from worker.site import audit, clearing, kept, purging, warm, worth
-from worker.site.flight import Flights
+from worker.settings import settings
+from worker.site import audit, purging, warm, worth
 from worker.site.object_cache import ObjectCache
+from worker.site.served.chosen import chosen
 from worker.site.warm import Figures, Manners
-from worker.site.wordpress import caches
-from worker.site.wordpress.caches import KeptFile
-from worker.site.wordpress.objects import KeptObject
 
 #: Visits between two reports of progress.
 REPORT = 25
@@ -112,7 +108,7 @@ def warm_pages(
         self.progress(done, total)
         return bool(self.cancelled)
 
-    made = warm.visit(known.site_url, paths, asked, flights=_flights(known), each=report)
+    made = warm.visit(known.site_url, paths, asked, flights=chosen(known).flights(), each=report)
     stopped = warm.too_bad(made, asked)
     measured = set(paths[:MEASURED])
     after = [] if stopped or self.cancelled else warm.visit(known.site_url, paths[:MEASURED], polite)
@@ -129,12 +125,6 @@ def warm_pages(
         after=warm.figures(after) if after else None,
         errors=list(all_of_them.errors),
     )
-
-
-def _flights(known: Settings) -> Flights | None:
-    """None where a WordPress names no Redis of its cache: the run's lock keeps warmings apart there."""
-    named = known.site_kind == "demo" or "cache_url" in known.model_fields_set
-    return Flights.connect(known, "ask") if named else None
 
 
 @app.task(
@@ -165,39 +155,14 @@ def clear_pages(
         site: name of the site, for the lock.
         restore_limit: bytes of pages and objects to keep for a rollback.
     """
-    known = settings()
-    if known.site_kind == "wordpress" or group is not None:
-        return _clear_wordpress(self, known, restore_limit, post=post, tag=tag, prefix=prefix, group=group)
-    cache = clearing.connect(known)
-    what = clearing.target(cache, post=post, tag=tag, prefix=prefix)
-
-    def record(removed: Sequence[kept.Kept], at: int) -> None:
-        self.undo("pages", at=at, pages=list(removed))
-
-    done = clearing.clear(cache, what, record=record, keep=restore_limit)
-    again = max(0, done.pages - done.kept)
-    if again:
-        self.undo("rendered again", pages=again)
-    return Cleared(pages=done.pages, kept=done.kept, kept_bytes=done.kept_bytes, rendered_again=again)
-
-
-def _clear_wordpress(task: Any, known: Settings, limit: int, **given: Any) -> Cleared:
-    what = caches.target(known, **given)
-    if what.group is not None:
-        removed = caches.clear_group(known, what.group)
-        task.undo("rendered again", pages=removed)
-        return Cleared(pages=0, objects=removed, kept=0, kept_bytes=0, rendered_again=removed)
-
-    def record(objects: list[KeptObject], files: list[KeptFile], changed: str) -> None:
-        task.undo("wordpress", objects=objects, files=files, changed=changed)
-
-    done = caches.clear(known, what.posts, what.paths, record=record, keep=limit)
-    again = max(0, done.pages + done.objects - done.kept)
-    if again:
-        task.undo("rendered again", pages=again)
+    wanted = {"post": post, "tag": tag, "prefix": prefix, "group": group}
+    done = chosen(settings()).clear(wanted, lambda name, data: self.undo(name, **data), restore_limit)
+    if done.rendered_again:
+        self.undo("rendered again", pages=done.rendered_again)
     return Cleared(
-        pages=done.pages, objects=done.objects, kept=done.kept, kept_bytes=done.kept_bytes, rendered_again=again
-    )
+        pages=done.pages, objects=done.objects, kept=done.kept, kept_bytes=done.kept_bytes,
+        rendered_again=done.rendered_again,
+    )  # fmt: skip
 
 
 @clear_pages.on_rollback(
@@ -205,16 +170,13 @@ def _clear_wordpress(task: Any, known: Settings, limit: int, **given: Any) -> Cl
 )
 def put_back(self: Any, undo: Any, **_input: Any) -> None:  # noqa: ARG001
     """Restore what was kept; the rest is rendered again when somebody asks for it."""
-    known = settings()
+    served = chosen(settings())
     for entry in undo:
         if entry.name == "rendered again":
             entry.skip(f"{entry.data['pages']} pages were not kept; they are rendered again on demand")
             continue
-        if entry.name == "wordpress":
-            outcomes = caches.restore(known, entry.data["objects"], entry.data["files"], entry.data["changed"])
-        else:
-            outcomes = kept.restore(clearing.connect(known), entry.data["pages"], entry.data["at"])
-        if not outcomes["restored"]:
+        outcomes = served.restore(entry.data)
+        if not outcomes.get("restored"):
             entry.skip("nothing put back: " + ", ".join(f"{n} {name}" for name, n in outcomes.items()))
 
 

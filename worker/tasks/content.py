@@ -9,13 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstra
 
 from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.settings import Settings, settings
-from worker.site import builds, publishing, sitemap, stale
-from worker.site.object_cache import ObjectCache
+from worker.settings import settings
+from worker.site import builds, sitemap
+from worker.site.outcomes import Live
 from worker.site.posts import Posts, utc_now
-from worker.site.wordpress import publishing as wordpress
-from worker.site.wordpress import ways
-from worker.site.wordpress.site import Site
+from worker.site.served.chosen import chosen
+from worker.site.wordpress.publishing import Orders
 
 SiteName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
@@ -67,48 +66,26 @@ def publish_due(self: Any, site: SiteName = "main", batch: Annotated[int, Field(
         site: name of the site, for the lock and the fence.
         batch: posts in one run, at most.
     """
-    known = settings()
+    served = chosen(settings())
     at = datetime.fromisoformat(self.step("look", _now))  # the same for every attempt of the run
-    if known.site_kind == "wordpress":
-        return _publish_wordpress(self, known, site, batch, at)
-    posts = Posts.connect(known)
-    ids = self.step("find", posts.due, batch, at)
-    live: list[publishing.Published] = []
+    ids = self.step("find", served.due, batch, at)
+    live: list[Live] = []
     if ids:
         self.undo("publish", ids=ids)
-        live = publishing.publish(posts.engine, ids, site=site, run=self.run_id, fence_number=self.fence)
-    cleared = stale.clear(posts.engine, ObjectCache.connect(known))
-    return Published(
-        ids=[one.post.id for one in live],
-        count=len(live),
-        latest_seconds=max((one.late for one in live), default=0.0),
-        pages_cleared=cleared.pages,
-        remaining=posts.count_due(at),
-        stale=cleared.left,
-    )
-
-
-def _publish_wordpress(task: Any, known: Settings, site: str, batch: int, at: datetime) -> Published:
-    """The same on a WordPress, by its own code."""
-    served, way = Site.connect(known), ways.chosen(known)
-    ids = task.step("find", wordpress.due, served, batch, at)
-    live: list[wordpress.Live] = []
-    if ids:
-        task.undo("publish", ids=ids)
-        live = wordpress.publish(served, way, ids, _orders(task, site))
-    cleared = wordpress.clear(served)
+        live = served.publish(ids, _orders(self, site))
+    refreshed = served.refresh()
     return Published(
         ids=[one.id for one in live],
         count=len(live),
         latest_seconds=max((one.late for one in live), default=0.0),
-        pages_cleared=cleared.pages,
-        remaining=wordpress.count_due(served, at),
-        stale=cleared.left,
+        pages_cleared=refreshed.pages,
+        remaining=served.count_due(at),
+        stale=refreshed.left,
     )
 
 
-def _orders(task: Any, site: str) -> wordpress.Orders:
-    return wordpress.Orders(task.run_id, (f"publish:{site}", task.fence), lambda: bool(task.cancelled))
+def _orders(task: Any, site: str) -> Orders:
+    return Orders(task.run_id, (f"publish:{site}", task.fence), lambda: bool(task.cancelled))
 
 
 @publish_due.on_rollback(
@@ -117,23 +94,12 @@ def _orders(task: Any, site: str) -> wordpress.Orders:
 )
 def unpublish(self: Any, undo: Any, site: str = "main", batch: int = 0) -> None:  # noqa: ARG001
     """Take the run's posts back; what an editor published meanwhile stays."""
-    known = settings()
-    if known.site_kind == "wordpress":
-        _unpublish_wordpress(self, undo, known, site)
-        return
-    posts = Posts.connect(known)
+    served = chosen(settings())
+    orders = Orders(self.run_id, (f"publish:{site}", self.fence))
     for entry in undo:
-        publishing.unpublish(posts.engine, entry.data["ids"], site=site, run=self.run_id, fence_number=self.fence)
-        stale.clear(posts.engine, ObjectCache.connect(known))
-
-
-def _unpublish_wordpress(task: Any, undo: Any, known: Settings, site: str) -> None:
-    served, way = Site.connect(known), ways.chosen(known)
-    orders = wordpress.Orders(task.run_id, (f"publish:{site}", task.fence))
-    for entry in undo:
-        if not wordpress.unpublish(served, way, entry.data["ids"], orders):
+        if not served.unpublish(entry.data["ids"], orders):
             entry.skip("none of its posts is public by this run")
-        wordpress.clear(served)
+        served.refresh()
 
 
 @app.task(

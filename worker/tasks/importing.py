@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import uuid_utils
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints
 
-from celery_anp.errors import BadInput, BadRows, BadSetting, BadSource, RunEnded
+from celery_anp.errors import BadInput, BadRows, BadSource, RunEnded
 from celery_anp.reliability.retry import Retries
 from worker.app import app
-from worker.settings import Settings, settings
-from worker.site.importing import chunks, download, outdated, reading, tables, undoing
+from worker.settings import settings
+from worker.site.importing import chunks, download, reading, tables, undoing
 from worker.site.importing.checkpoint import Checkpoint
 from worker.site.importing.chunks import Job
 from worker.site.importing.location import Opened, changed, opened
@@ -23,6 +23,7 @@ from worker.site.importing.records import Layout
 from worker.site.importing.rows import FIELDS, BadRow
 from worker.site.importing.trouble import spoken
 from worker.site.posts import Posts
+from worker.site.served.chosen import chosen
 
 log = logging.getLogger(__name__)
 #: Bad rows that an error repeats, one by one.
@@ -131,7 +132,7 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
         DatabaseTrouble: the database does not answer or has no room.
     """
     known = settings()
-    _refuse_other_tables(known)
+    chosen(known).refuse_import()
     posts = Posts.connect(known)
     manner = Manner(format, Layout(columns, delimiter), ZoneInfo(timezone) if timezone else None)
     with opened(location, known) as at:
@@ -145,7 +146,7 @@ def import_content(  # noqa: PLR0913, PLR0917  its input
         began = chunks.begin(job)
         point = chunks.write(job, began, reading.read(at.file, manner), _Watch(self, at, found.total, skip_bad))
     chunks.finish(job, point, known.keep_failed_days)
-    cleared = outdated.clear(known, posts.engine)
+    cleared = chosen(known).refresh_imported(posts.engine)
     return Imported(
         records=point.position, added=point.added, changed=point.changed, same=point.same, bad=point.bad,
         passed_over=point.passed, bad_rows=[BadRow(**row) for row in point.bad_rows], resumed_at=began.position,
@@ -165,21 +166,12 @@ def take_back(self: Any, undo: Any, source: str, **_input: Any) -> None:
         with spoken():
             tables.prepare(posts.engine)
         undone = undoing.undo(Job(posts.engine, _run_of(self), source, self.fence), self.progress)
-        outdated.clear(known, posts.engine)
+        chosen(known).refresh_imported(posts.engine)
         log.info("%s: %s removed, %s restored, %s left", self.run_id, undone.removed, undone.restored, undone.left)
         if undone.left and not (undone.removed or undone.restored):
             entry.skip(f"all {undone.left} posts of the run were changed since; they stay")
         elif not undone.any:
             entry.skip("the run had written nothing, or nothing is left of it")
-
-
-def _refuse_other_tables(known: Settings) -> None:
-    if known.site_kind == "wordpress" and known.wordpress_table_prefix != "wp_":
-        raise BadSetting(
-            "Nothing was imported: the tables of this WordPress have other names",
-            expected="ANP_WORDPRESS_TABLE_PREFIX to be wp_; imports write no others yet",
-            given=known.wordpress_table_prefix,
-        )
 
 
 def _run_of(task: Any) -> str:

@@ -13,6 +13,7 @@ from worker.site import audit, clearing
 from worker.site.clearing import clear, target
 from worker.site.kept import Kept, restore
 from worker.site.object_cache import ObjectCache, Page
+from worker.site.outcomes import Cleared
 from worker.site.sweep import sweep
 
 
@@ -90,9 +91,7 @@ def test_clearing_by_path_reaches_no_key_of_others(cache: ObjectCache) -> None:
     assert cache.client.exists("celery", "anp:sitemap", "anp:wp:posts:1", "x:anp:site:page:/tag/z/") == 4
 
 
-def kept_by_clearing(
-    cache: ObjectCache, prefix: str, keep: int
-) -> tuple[clearing.Cleared, list[tuple[list[Kept], int]]]:
+def kept_by_clearing(cache: ObjectCache, prefix: str, keep: int) -> tuple[Cleared, list[tuple[list[Kept], int]]]:
     records: list[tuple[list[Kept], int]] = []
     done = clear(cache, target(cache, prefix=prefix), record=lambda kept, at: records.append((kept, at)), keep=keep)
     return done, records

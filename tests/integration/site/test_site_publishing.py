@@ -16,6 +16,7 @@ from worker.demo import filling
 from worker.settings import Settings
 from worker.site import database, fence, publishing, stale, tags
 from worker.site.object_cache import ObjectCache
+from worker.site.outcomes import Refreshed
 from worker.site.posts import Posts, is_status
 from worker.site.tables import fences, options, postmeta, term_taxonomy
 from worker.site.tables import posts as table
@@ -25,7 +26,7 @@ SOON = NOW + timedelta(seconds=35)
 
 def publish(posts: Posts, ids: list[int], fence_number: int | None = 1, run: str = "r1") -> list[int]:
     live = publishing.publish(posts.engine, ids, site="main", run=run, fence_number=fence_number, now=SOON)
-    return [one.post.id for one in live]
+    return [one.id for one in live]
 
 
 def test_only_posts_whose_time_has_come_are_due_the_longest_overdue_first(posts: Posts) -> None:
@@ -165,7 +166,7 @@ def test_stale_pages_stay_noted_while_the_cache_is_away_and_are_cleared_by_the_n
     ids = posts.due(100, SOON)
     publish(posts, ids)
     away = ObjectCache.connect(known.model_copy(update={"cache_url": "redis://127.0.0.1:1/0"}), retries=0)
-    assert stale.clear(posts.engine, away) == stale.Cleared(0, 3)
+    assert stale.clear(posts.engine, away) == Refreshed(0, 3)
     assert stale.clear(posts.engine, cache).left == 0
     with database.reading(posts.engine) as connection:
         assert not connection.scalar(select(func.count()).where(postmeta.c.meta_key == stale.NOTE))

@@ -68,7 +68,7 @@ def test_files_are_deleted_and_others_stay(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     known = Settings(site_kind="wordpress", page_cache="files", page_cache_folder=tmp_path / "gone")
     with pytest.raises(BadSetting, match="ANP_PAGE_CACHE_FOLDER"):
-        purging.chosen(known)
+        purging.web_server(known)
 
 
 def test_purge_asks_for_each_page_and_counts_what_was_kept(url: str) -> None:

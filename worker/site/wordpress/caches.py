@@ -18,6 +18,7 @@ from worker.settings import Settings
 from worker.site import purging, separation
 from worker.site.affected import Shown
 from worker.site.object_cache import ObjectCache
+from worker.site.outcomes import Cleared
 from worker.site.purging import Files, PageCache
 from worker.site.sweep import sweep
 from worker.site.wordpress.objects import KeptObject, Objects, of_posts
@@ -53,19 +54,6 @@ class Target:
     group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What a clearing did."""
-
-    #: Pages that were kept by the web server and are not any more.
-    pages: int
-    #: Keys removed from the object cache.
-    objects: int
-    #: Pages and objects kept for `restore`, and their bytes.
-    kept: int = 0
-    kept_bytes: int = 0
-
-
 def clear_posts(known: Settings, ids: list[int]) -> int:
     """Clear what the caches keep of these posts: their objects, and the pages that the declaration says show them.
 
@@ -81,7 +69,7 @@ def clear_posts(known: Settings, ids: list[int]) -> int:
         NotPurged: the page cache does not answer, or refuses.
         Refused: the cache is the broker's Redis.
     """
-    done = clear(known, ids, Shown.connect(known).by(ids)) if ids else Cleared(0, 0)
+    done = clear(known, ids, Shown.connect(known).by(ids)) if ids else Cleared(0)
     return done.pages + done.objects
 
 
@@ -100,10 +88,10 @@ def target(
     """
     given = {"post": post, "tag": tag, "prefix": prefix, "group": group}
     named = [name for name, value in given.items() if value is not None]
-    if len(named) != 1 or (prefix is not None) or known.site_kind != "wordpress":
+    if len(named) != 1 or prefix is not None:
         raise BadInput(
-            f"This cannot be cleared on a site of kind {known.site_kind}",
-            expected="exactly one of post, tag and group (a WordPress) or of post, tag and prefix (the demo)",
+            "This cannot be cleared on a WordPress",
+            expected="exactly one of post, tag and group",
             given=", ".join(named) or "none of them",
         )
     if group is not None:
@@ -130,7 +118,7 @@ def clear(
     Raises:
         redis.RedisError, NotPurged, Refused: as `clear_posts`.
     """
-    pages, objects = purging.chosen(known), _objects(known)
+    pages, objects = purging.web_server(known), _objects(known)
     names: list[str] = []
     if ids and objects is not None:
         shown = Shown.connect(known)
@@ -147,7 +135,7 @@ def clear(
 
 def preview(known: Settings, ids: Sequence[int], paths: Sequence[str]) -> list[str]:
     """What `clear` would remove now: names of keys that are there, and paths (of nginx' files those that are)."""
-    pages, objects = purging.chosen(known), _objects(known)
+    pages, objects = purging.web_server(known), _objects(known)
     found = [path for path in paths if not isinstance(pages, Files) or pages.file(path).exists()]
     if not ids or objects is None:
         return found
@@ -187,7 +175,7 @@ def restore(known: Settings, objects: Sequence[KeptObject], files: Sequence[Kept
     Returns:
         How many were `restored`, are there anew (`newer`), `ended`, or must not come back (`changed`).
     """
-    there, pages = _objects(known), purging.chosen(known)
+    there, pages = _objects(known), purging.web_server(known)
     if there is None:
         return Counter(changed=len(objects) + len(files))
     outcomes = Counter(there.restore(objects, changed))

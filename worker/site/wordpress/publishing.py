@@ -19,6 +19,7 @@ from sqlalchemy import delete, func, insert, select
 
 from celery_anp.errors import AnpError, LostOwnership
 from worker.site import fence
+from worker.site.outcomes import Live, Refreshed
 from worker.site.publishing import MARK, NO_RUN
 from worker.site.stale import NOTE
 from worker.site.wordpress import caches
@@ -34,24 +35,6 @@ LIMIT, LIMIT_ALONE = 60.0, 20.0
 BARREN = 3
 #: Seconds to wait for another run of anp that publishes.
 PATIENCE = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A post that this run made public."""
-
-    id: int
-    #: Seconds between its time and its publishing.
-    late: float
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What a clearing of stale pages did."""
-
-    pages: int
-    #: Posts whose pages are still stale, because a cache does not answer.
-    left: int
 
 
 @dataclass(frozen=True)
@@ -142,7 +125,7 @@ def unpublish(site: Site, way: Way, ids: Sequence[int], orders: Orders) -> list[
     return mine
 
 
-def clear(site: Site, batch: int = 500) -> Cleared:
+def clear(site: Site, batch: int = 500) -> Refreshed:
     """Clear what the caches keep of each post that was noted; what does not answer is left for the next run."""
     meta, removed = site.tables.postmeta, 0
     noted = select(meta.c.meta_id, meta.c.post_id).where(meta.c.meta_key == NOTE).limit(batch)
@@ -150,14 +133,14 @@ def clear(site: Site, batch: int = 500) -> Cleared:
         with site.asked() as connection:
             notes = {row.meta_id: row.post_id for row in connection.execute(noted)}
         if not notes:
-            return Cleared(removed, 0)
+            return Refreshed(removed, 0)
         ids = sorted(set(notes.values()))
         try:
             removed += caches.clear_posts(site.known, ids)
         except (redis.RedisError, AnpError, OSError) as error:
             # Also where trying again will not help (a bad ANP_PAGES): a run that fails here would take its posts back.
             log.warning("A cache was not cleared; the next run tries again: %s", error)
-            return Cleared(removed, len(ids))
+            return Refreshed(removed, len(ids))
         with site.asked(write=True) as connection:
             connection.execute(delete(meta).where(meta.c.meta_id.in_(list(notes))))
 
