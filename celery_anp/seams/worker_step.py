@@ -30,10 +30,21 @@ SHUTDOWN_LOOKS = 10
 
 
 class NodeStep(bootsteps.StartStopStep):
-    """Makes this worker a node of the ledger."""
+    """Makes this worker a node of the ledger, for longer than anything else of it runs.
+
+    Celery stops its steps in the reverse of the order in which they start, and sorts only those that require each
+    other: two that do not stand as sets have them, by the hash seed of the process. A goodbye while the pool still runs
+    hands every running body to another worker, so this step takes the first place whatever the order.
+    """
 
     label = "Node"
-    requires = ("celery.worker.components:Hub",)
+
+    def include(self, worker: Any) -> bool:
+        """Be the first to start and the last to stop."""
+        included = bool(super().include(worker))
+        worker.steps.remove(self)
+        worker.steps.insert(0, self)
+        return included
 
     def create(self, worker: Any) -> Any:
         """Registers with the ledger before the pool forks, so that every child knows its node."""
@@ -59,9 +70,12 @@ class NodeStep(bootsteps.StartStopStep):
         self.upkeep.start()
         self.ear.start()
 
+    def close(self, _worker: Any) -> None:
+        """The worker begins to shut down, with bodies that may take long: from now on it may be silent."""
+        self.ear.stop()
+
     def stop(self, worker: Any) -> None:
         """The pool has ended: say goodbye."""
-        self.ear.stop()
         self.upkeep.stop()
         worker.app.lease.stop()
 

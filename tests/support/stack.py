@@ -106,11 +106,13 @@ class Stack:
         folder: for logs and the journal.
         redis_url: broker, results and ledger.
         settings: further settings by lower-case name, without `ANP_`.
+        variables: further variables of the environment, such as PYTHONHASHSEED, of what is started from now on.
     """
 
     folder: Path
     redis_url: str
     settings: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -190,7 +192,7 @@ class Stack:
         env = {k: v for k, v in os.environ.items() if not k.startswith("ANP_")}
         env |= {f"ANP_{key.upper()}": value for key, value in anp.items()}
         env |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(self.folder)]), "PYTHONUNBUFFERED": "1"}
-        return env
+        return env | self.variables
 
     def anp(self, *arguments: str, file: str = "schedules.toml") -> subprocess.CompletedProcess[str]:
         """Run `anp` as an operator would, on the schedules of a file of our folder."""

@@ -1,0 +1,96 @@
+"""However a worker is stopped, a body that may run on is not entered again elsewhere, whatever its hash seed."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.journal import Journal
+from tests.support.probe import probe
+from tests.support.stack import Process, Stack
+
+#: Each orders the sets of a process in another way; among eight, Celery's steps stand in every order that matters.
+SEEDS = range(8)
+#: Bodies in each worker.
+EACH = 2
+
+
+@pytest.fixture
+def stack(stack: Stack) -> Stack:
+    stack.settings["lease"] = "10"  # many processes start at once
+    return stack
+
+
+def ready(*workers: Process) -> None:
+    for worker in workers:
+        eventually(lambda w=worker: " ready." in w.said(), 60, f"{worker.name} to be ready")  # type: ignore[misc]
+
+
+def one_for_each_seed(stack: Stack, *arguments: str) -> list[Process]:
+    """Workers side by side, each with a hash seed and a queue of its own."""
+    workers = []
+    for seed in SEEDS:
+        stack.variables["PYTHONHASHSEED"] = str(seed)
+        workers.append(stack.worker("-Q", f"seed{seed}", *arguments, concurrency=EACH, wait=False))
+    ready(*workers)
+    return workers
+
+
+def fill(stack: Stack, *script: list[object], each: int = EACH) -> list[str]:
+    """Runs for each of the workers, whose bodies stand at their gate when this returns."""
+    runs = []
+    for seed in SEEDS:
+        for number in range(each):
+            kwargs = {"path": str(stack.journal), "script": list(script), "lock": f"{seed} {number}"}
+            runs.append(probe.apply_async((), kwargs, queue=f"seed{seed}").id)
+    eventually(lambda: len(stack.lines("at")) == len(runs), 30, "the bodies to stand at their gate")
+    return runs
+
+
+def relief(stack: Stack) -> Process:
+    """Another worker, which takes whatever the others leave."""
+    queues = ",".join(f"seed{seed}" for seed in SEEDS)
+    return stack.worker("-Q", queues, concurrency=EACH)
+
+
+def leases(stack: Stack) -> dict[str, float]:
+    """When the lease of each node ends, by its id (ms)."""
+    store = stack.ledger.store
+    return dict(store.read("zrange", store.key("nodes"), 0, -1, False, True))
+
+
+def keep_their_nodes(stack: Stack) -> None:
+    """Every node renews its lease once more: none has said goodbye."""
+    before = leases(stack)
+
+    def all_renewed() -> bool:
+        now = leases(stack)
+        assert now.keys() == before.keys(), "a node left while bodies ran"
+        return all(now[node] > ends + stack.ledger.lease / 5 for node, ends in before.items())
+
+    eventually(all_renewed, 15, "every lease to be renewed")
+
+
+def entered(stack: Stack) -> dict[str, int]:
+    """How often the body of each run was entered."""
+    return dict(Counter(line["run"] for line in stack.lines("begin")))
+
+
+def test_a_warm_shutdown_lets_every_body_end_where_it_runs(stack: Stack) -> None:
+    workers = one_for_each_seed(stack)
+    runs = fill(stack, ["gate", "open"])
+    relief(stack)
+    for worker in workers:
+        worker.process.send_signal(signal.SIGTERM)
+    for worker in workers:
+        eventually(lambda w=worker: "Warm shutdown" in w.said(), 20, f"{worker.name} to shut down")  # type: ignore[misc]
+    keep_their_nodes(stack)
+    Journal(stack.journal).open("open")
+    assert [worker.process.wait(timeout=30) for worker in workers] == [0] * len(workers)
+    assert {stack.ends(run).state for run in runs} == {"succeeded"}
+    assert entered(stack) == dict.fromkeys(runs, 1)
+    assert {stack.run(run).losses for run in runs} == {0}
+    assert len(stack.ledger.nodes()) == 1, "a worker left without a goodbye"
