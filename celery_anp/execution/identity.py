@@ -20,3 +20,13 @@ def current() -> str:
 def become(node: str) -> None:
     """Give this process tree its id."""
     _slot[:_SIZE] = node.encode().ljust(_SIZE, b"\0")
+
+
+def begin_tree() -> None:
+    """This process and its future children are a tree of their own: what it was forked from keeps its id.
+
+    The beat of `celery worker -B` is forked from the worker: in the same memory its id would become the worker's, whose
+    children would begin their runs under a node that does not know them.
+    """
+    global _slot  # noqa: PLW0603  memory that two forked processes share cannot be one name in both
+    _slot = mmap.mmap(-1, _SIZE)

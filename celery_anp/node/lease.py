@@ -72,6 +72,7 @@ class Lease:
             LedgerUnavailable: Redis does not answer or is too old.
         """
         self.ledger.store.check_server()
+        identity.begin_tree()
         self._register()
         self._thread.start()
         self._fuse.start()

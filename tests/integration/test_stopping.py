@@ -16,6 +16,8 @@ from tests.support.stack import Process, Stack
 SEEDS = range(8)
 #: Bodies in each worker.
 EACH = 2
+#: A schedule that never comes.
+NO_TICKS = '[[schedule]]\nname = "never"\ntask = "probe.add"\ncron = "0 0 1 1 *"\ninput = { x = 1, y = 2 }\n'
 
 
 @pytest.fixture
@@ -94,3 +96,24 @@ def test_a_warm_shutdown_lets_every_body_end_where_it_runs(stack: Stack) -> None
     assert entered(stack) == dict.fromkeys(runs, 1)
     assert {stack.run(run).losses for run in runs} == {0}
     assert len(stack.ledger.nodes()) == 1, "a worker left without a goodbye"
+
+
+def test_bodies_beside_an_embedded_beat_belong_to_the_worker_and_end_where_they_run(stack: Stack) -> None:
+    (stack.folder / "schedules.toml").write_text(NO_TICKS, encoding="utf-8")
+    stack.settings |= {"schedules": str(stack.folder / "schedules.toml"), "lease": "3"}
+    worker = stack.worker("-B")
+    eventually(lambda: len(stack.ledger.nodes()) == 2, 20, "worker and beat to be nodes")
+    mine = next(node.node for node in stack.ledger.nodes() if node.kind == "worker")
+    runs = [probe.delay(str(stack.journal), [["gate", "open"]], lock=f"lock {n}").id for n in range(2)]
+    eventually(lambda: len(stack.lines("at")) == 2, 20, "the bodies to stand at their gate")
+    keep_their_nodes(stack)
+    keep_their_nodes(stack)
+    assert {stack.run(run).node for run in runs} == {mine}
+    worker.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "Warm shutdown" in worker.said(), 20, "the worker to shut down")
+    relief = stack.worker()
+    Journal(stack.journal).open("open")
+    assert worker.process.wait(timeout=30) == 0
+    assert {stack.ends(run).state for run in runs} == {"succeeded"}
+    assert entered(stack) == dict.fromkeys(runs, 1)
+    eventually(lambda: [node.pid for node in stack.ledger.nodes()] == [relief.pid], 10, "both to have said goodbye")
