@@ -1,7 +1,8 @@
 """What a node's rows say against what its children do, compared at each heartbeat.
 
 A death that the main process hears of is told at once; what it does not hear of, the next heartbeats find: a row whose
-child is dead or idle, and a body whose row is gone.
+child is dead or idle, and a body whose row is gone. A child is idle when neither the main process nor the child itself
+knows of the body: the event loop stands still in the grace of a shutdown, and forgets bodies that began just before.
 """
 
 from __future__ import annotations
@@ -141,11 +142,12 @@ class Reconciler:
 
     def _find_lost(self, rows: Rows) -> None:
         busy = {body.run_id for body in self.bodies()}
+        said = children.bodies()
         idle: dict[str, int] = {}
         for run_id, (fence, child) in rows.items():
             if not children.is_alive(child):
                 self._lose(run_id, fence, child, f"its child {child} is gone")
-            elif run_id not in busy:
+            elif run_id not in busy and said.get(children.pid_of(child)) != fence:
                 if self._idle.get(run_id) == fence:
                     self._lose(run_id, fence, child, f"its child {child} is idle", "idle")
                 else:

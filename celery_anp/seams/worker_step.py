@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +20,7 @@ from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Ear, leave
-from celery_anp.seams import child_pipe
+from celery_anp.seams import child_pipe, shrinking
 from celery_anp.task import ReliableTask
 
 #: A child that ends waits until the main process has read its last results, which at a warm shutdown under load it may
@@ -51,6 +51,7 @@ class NodeStep(bootsteps.StartStopStep):
         app = worker.app
         revoke.install()
         child_pipe.install()
+        shrinking.install()
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             check_tasks(app)
@@ -65,14 +66,17 @@ class NodeStep(bootsteps.StartStopStep):
         self.ear = Ear(worker, app.ledger.separate(), lambda: self._end_deaf(app))
         return self
 
-    def start(self, _worker: Any) -> None:
+    def start(self, worker: Any) -> None:
         """The blueprint starts: upkeep begins."""
         self.upkeep.start()
         self.ear.start()
+        worker.wait_for_soft_shutdown = self._silent_while(worker.wait_for_soft_shutdown)
 
-    def close(self, _worker: Any) -> None:
+    def close(self, worker: Any) -> None:
         """The worker begins to shut down, with bodies that may take long: from now on it may be silent."""
         self.ear.stop()
+        if state.should_terminate:  # at once: the pool ends its bodies before `terminate` is called
+            worker.app.lease.reconciler.ending = True
 
     def stop(self, worker: Any) -> None:
         """The pool has ended: say goodbye."""
@@ -82,6 +86,15 @@ class NodeStep(bootsteps.StartStopStep):
     def terminate(self, worker: Any) -> None:
         """The pool was ended at once: say goodbye all the same."""
         self.stop(worker)
+
+    def _silent_while(self, wait: Callable[[], None]) -> Callable[[], None]:
+        """Celery waits for the grace of a shutdown inside a signal handler, and hears nothing meanwhile."""
+
+        def wait_silently() -> None:
+            self.ear.stop()
+            wait()
+
+        return wait_silently
 
     def _end_deaf(self, app: Any) -> None:
         app.lease.reconciler.ending = True
@@ -105,7 +118,14 @@ def lead_own_group(**_: Any) -> None:
         os.setpgrp()
 
 
+def fall_silent(task: Any = None, **_: Any) -> None:
+    """An attempt has ended, however it did: its child does not say any more that it runs its body."""
+    if not task.request.is_eager:  # else it is a call within a body
+        children.says(0)
+
+
 def install(app: Any) -> None:
     """Make every worker of this app a node."""
     app.steps["worker"].add(NodeStep)
     signals.worker_process_init.connect(lead_own_group, weak=False, dispatch_uid="anp-own-group")
+    signals.task_postrun.connect(fall_silent, weak=False, dispatch_uid="anp-silent")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
-from tests.support.probe import probe
+from tests.support.probe import probe, unspeakable
 from tests.support.stack import Process, Stack
 
 #: Each orders the sets of a process in another way; among eight, Celery's steps stand in every order that matters.
@@ -117,3 +117,51 @@ def test_bodies_beside_an_embedded_beat_belong_to_the_worker_and_end_where_they_
     assert {stack.ends(run).state for run in runs} == {"succeeded"}
     assert entered(stack) == dict.fromkeys(runs, 1)
     eventually(lambda: [node.pid for node in stack.ledger.nodes()] == [relief.pid], 10, "both to have said goodbye")
+
+
+def unheard(stack: Stack) -> Process:
+    """A worker that begins bodies without taking notice of it."""
+    stack.settings["tasks"] = "tests.support.probe,tests.support.unheard"
+    stack.variables["UNHEARD"] = str(stack.journal)
+    return stack.worker(concurrency=1)
+
+
+def begins_unheard(stack: Stack) -> str:
+    """A run whose body stands at its gate while the main process does not know of it."""
+    run = probe.delay(str(stack.journal), [["gate", "open"]]).id
+    for gate in ("open", "heard"):
+        eventually(lambda g=gate: stack.lines("at", name=g), 20, f"somebody to stand at {gate}")  # type: ignore[misc]
+    return str(run)
+
+
+def test_a_body_that_the_event_loop_has_not_heard_of_is_not_taken_for_an_idle_child(stack: Stack) -> None:
+    stack.settings["lease"] = "3"
+    worker = unheard(stack)
+    run = begins_unheard(stack)
+    for _ in range(3):
+        keep_their_nodes(stack)
+    assert (stack.run(run).state, stack.run(run).losses) == ("running", 0)
+    worker.process.send_signal(signal.SIGTERM)
+    Journal(stack.journal).open("heard")
+    Journal(stack.journal).open("open")
+    assert worker.process.wait(timeout=30) == 0
+    assert stack.run(run).state == "succeeded"
+    assert entered(stack) == {run: 1}
+
+
+def test_a_child_that_has_just_begun_is_not_ended_when_the_pool_shrinks(stack: Stack) -> None:
+    worker = unheard(stack)
+    run = begins_unheard(stack)
+    worker.process.send_signal(signal.SIGUSR2)
+    eventually(lambda: "All processes busy" in worker.said(), 20, "the pool to refuse to shrink")
+    Journal(stack.journal).open("heard")
+    Journal(stack.journal).open("open")
+    assert stack.ends(run).state == "succeeded"
+    assert entered(stack) == {run: 1}
+
+
+def test_a_child_whose_body_ended_without_being_settled_does_not_say_for_ever_that_it_runs_it(stack: Stack) -> None:
+    stack.settings["lease"] = "3"
+    stack.worker(concurrency=1)
+    run = unspeakable.delay().id
+    eventually(lambda: stack.run(run).losses or stack.run(run).final, 15, "the run to end or to be lost")
