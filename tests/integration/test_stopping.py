@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections import Counter
 
 import pytest
+from worker.app import app
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
@@ -119,6 +121,62 @@ def test_bodies_beside_an_embedded_beat_belong_to_the_worker_and_end_where_they_
     eventually(lambda: [node.pid for node in stack.ledger.nodes()] == [relief.pid], 10, "both to have said goodbye")
 
 
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM], ids=["SIGQUIT", "SIGTERM made SIGQUIT"])
+def test_the_grace_of_a_shutdown_ends_only_the_bodies_that_outlast_it(stack: Stack, number: signal.Signals) -> None:
+    stack.settings["grace"] = "4"
+    if number == signal.SIGTERM:  # as in the image
+        stack.variables["REMAP_SIGTERM"] = "SIGQUIT"
+    workers = one_for_each_seed(stack)
+    long = fill(stack, ["gate", "long"], ["effect", "e"], each=1)
+    short = fill(stack, ["gate", "short"], ["effect", "e"], each=1)
+    relief(stack)
+    for worker in workers:
+        worker.process.send_signal(number)
+    for worker in workers:
+        eventually(lambda w=worker: "Soft Shutdown" in w.said(), 20, f"{worker.name} to shut down")  # type: ignore[misc]
+    Journal(stack.journal).open("short")
+    for worker in workers:
+        worker.process.wait(timeout=40)
+    Journal(stack.journal).open("long")
+    assert {stack.ends(run, 40).state for run in (*long, *short)} == {"succeeded"}
+    assert entered(stack) == dict.fromkeys(short, 1) | dict.fromkeys(long, 2)
+    assert {line["run"] for line in stack.lines("effect") if line["again"]} == set()
+    points = [stack.ledger.store.read("hget", stack.ledger.row_key(run), "loss_points") for run in long]
+    assert set(points) == {"0"}, "a shutdown counts against its runs"
+
+
+def test_a_second_signal_ends_the_bodies_at_once_and_counts_against_no_run(stack: Stack) -> None:
+    stack.settings["grace"] = "60"
+    workers = one_for_each_seed(stack)
+    runs = fill(stack, ["gate", "open"])
+    for said in ("Soft Shutdown", "Waiting gracefully", ""):
+        for worker in workers:
+            worker.process.send_signal(signal.SIGQUIT)
+        for worker in workers:
+            eventually(lambda w=worker, s=said: s in w.said(), 20, f"{worker.name} to hear")  # type: ignore[misc]
+    for worker in workers:
+        worker.process.wait(timeout=30)
+    assert {stack.reaches(run, "queued").losses for run in runs} == {1}
+    assert {"shut down" in stack.run(run).reason for run in runs} == {True}
+    Journal(stack.journal).open("open")
+    relief(stack)
+    assert {stack.ends(run, 40).state for run in runs} == {"succeeded"}
+    assert entered(stack) == dict.fromkeys(runs, 2)
+
+
+def test_a_worker_that_waits_for_its_bodies_is_not_taken_for_deaf(stack: Stack) -> None:
+    stack.settings |= {"tasks": "tests.support.probe,tests.support.deafness", "grace": "8"}
+    worker = stack.worker(concurrency=2)  # one child is idle, work waits: a deaf worker ends after three seconds
+    run = probe.delay(str(stack.journal), [["sleep", 10]]).id
+    eventually(lambda: stack.lines("begin"), 20, "the body to begin")
+    worker.process.send_signal(signal.SIGQUIT)
+    eventually(lambda: "Soft Shutdown" in worker.said(), 10, "the grace to begin")
+    probe.delay(str(stack.journal), [["effect", "e"]], lock="other")
+    worker.process.wait(timeout=30)
+    assert "deaf" not in worker.said()
+    assert "its worker was shut down" in stack.reaches(run, "queued").reason
+
+
 def unheard(stack: Stack) -> Process:
     """A worker that begins bodies without taking notice of it."""
     stack.settings["tasks"] = "tests.support.probe,tests.support.unheard"
@@ -158,6 +216,47 @@ def test_a_child_that_has_just_begun_is_not_ended_when_the_pool_shrinks(stack: S
     Journal(stack.journal).open("open")
     assert stack.ends(run).state == "succeeded"
     assert entered(stack) == {run: 1}
+
+
+def asked(stack: Stack, worker: Process, command: str, **arguments: object) -> list[dict[str, dict[str, object]]]:
+    """What a worker answers to a remote control command."""
+    name = f"{worker.name}@{socket.gethostname()}"
+    answer = eventually(
+        lambda: app.control.broadcast(command, arguments, destination=[name], reply=True, timeout=2), 20, command
+    )
+    return list(answer or [])
+
+
+def test_no_command_of_remote_control_ends_a_body(stack: Stack) -> None:
+    stack.settings["tasks"] = "tests.support.probe,tests.support.restarts"
+    worker = stack.worker(concurrency=2)
+    runs = [probe.delay(str(stack.journal), [["gate", "open"]], lock=f"lock {n}").id for n in range(2)]
+    eventually(lambda: len(stack.lines("at")) == 2, 20, "the bodies to stand at their gate")
+    assert "ok" in str(asked(stack, worker, "pool_grow", n=2))
+    assert "ok" in str(asked(stack, worker, "pool_restart"))
+    for _ in range(3):
+        asked(stack, worker, "pool_shrink", n=1)
+    stack.worker()
+    app.control.shutdown(destination=[f"{worker.name}@{socket.gethostname()}"])
+    keep_their_nodes(stack)
+    Journal(stack.journal).open("open")
+    assert worker.process.wait(timeout=30) == 0
+    assert {stack.ends(run).state for run in runs} == {"succeeded"}
+    assert entered(stack) == dict.fromkeys(runs, 1)
+
+
+def test_children_that_come_and_go_under_load_end_no_body(stack: Stack) -> None:
+    stack.variables["AUTOSCALE_KEEPALIVE"] = "1"
+    stack.worker("--autoscale=4,1", "--max-tasks-per-child=2")
+    runs: list[str] = []
+    for size in (12, 1, 8, 1, 12):  # it grows and shrinks
+        wave = [probe.delay(str(stack.journal), [["sleep", 0.3]], lock=f"{len(runs)} {n}").id for n in range(size)]
+        runs += wave
+        assert {stack.ends(run, 40).state for run in wave} == {"succeeded"}
+        if size == 1:
+            eventually(lambda: len(stack.processes[0].children()) < 4, 30, "the pool to shrink")
+    assert entered(stack) == dict.fromkeys(runs, 1)
+    assert "Scaling down" in stack.processes[0].said()
 
 
 def test_a_child_whose_body_ended_without_being_settled_does_not_say_for_ever_that_it_runs_it(stack: Stack) -> None:
