@@ -72,11 +72,9 @@ class NodeStep(bootsteps.StartStopStep):
         self.ear.start()
         worker.wait_for_soft_shutdown = self._silent_while(worker.wait_for_soft_shutdown)
 
-    def close(self, worker: Any) -> None:
+    def close(self, _worker: Any) -> None:
         """The worker begins to shut down, with bodies that may take long: from now on it may be silent."""
         self.ear.stop()
-        if state.should_terminate:  # at once: the pool ends its bodies before `terminate` is called
-            worker.app.lease.reconciler.ending = True
 
     def stop(self, worker: Any) -> None:
         """The pool has ended: say goodbye."""
