@@ -66,7 +66,7 @@ def storm(folder: Path, seconds: float, seed: int) -> int:
 
     folder.mkdir(parents=True, exist_ok=True)
     began = time.time()
-    with Scene(folder, keep_rows="1000000", tasks="tests.support.probe") as scene:
+    with Scene(folder, hash_seed=seed, keep_rows="1000000", tasks="tests.support.probe") as scene:
         (folder / "schedules.toml").write_text(declared(scene), encoding="utf-8")
         for _ in range(WORKERS):
             scene.stack.worker(concurrency=2, wait=False)
@@ -78,7 +78,8 @@ def storm(folder: Path, seconds: float, seed: int) -> int:
         calm(scene, canvases)
         every = {name: every for name, (every, _, _) in SCHEDULES.items()}
         runs = [scene.ledger.run(run.run_id) for run in scene.ledger.runs(1_000_000)]  # with their undo entries
-        found = tally(every, runs, scene.journal.lines(), weather.strikes, canvases)
+        logs = [process.said() for process in scene.stack.processes]
+        found = tally(every, runs, scene.journal.lines(), weather.strikes, canvases, logs)
     print(f"seed {seed}, {time.time() - began:.0f} s, {len(weather.strikes)} faults:")
     for what, count in sorted(Counter(strike.what for strike in weather.strikes).items()):
         print(f"  {count:>4}  {what}")

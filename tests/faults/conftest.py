@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 
@@ -37,10 +38,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    """An empty scene with a Redis of its own."""
+def scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """An empty scene with a Redis of its own, and hash seeds by the cell's name."""
     # Not at the top: this file is read before the settings of the tests are made, and the app would read others.
     from tests.faults.scene import Scene
 
-    with Scene(tmp_path) as scene:
+    with Scene(tmp_path, hash_seed=crc32(request.node.name.encode()) % 1000) as scene:
         yield scene

@@ -47,7 +47,7 @@ def last(seconds: float) -> None:
 def kill_tree(scene: Scene, _: Step) -> None:
     """kill -9 of a worker with its children."""
     scene.strike()
-    scene.victim.kill()
+    scene.hits(scene.victim).kill()
     scene.open_gates()
 
 
@@ -63,7 +63,7 @@ def stop_and_continue(scene: Scene, step: Step) -> None:
     node = scene.node_of(scene.victim)
     scene.strike()
     with scene.journal.alone():
-        scene.victim.pause()
+        scene.hits(scene.victim).pause()
     scene.open_gates()
     step.go_on(scene)
     eventually(lambda: node not in {n.node for n in scene.ledger.nodes()}, 4 * LEASE, "the stopped node to be dead")
@@ -146,10 +146,19 @@ def delete_message(scene: Scene, step: Step) -> None:
 
 
 def rolling_restart(scene: Scene, _: Step) -> None:
-    """SIGTERM to a worker while another takes its place."""
+    """SIGTERM to a worker while another takes its place; its body goes on when it could have said goodbye before."""
     scene.stack.worker(concurrency=1, wait=False)
-    scene.strike()
+    node = scene.node_of(scene.victim)
     scene.victim.process.terminate()
+    eventually(lambda: "Warm shutdown" in scene.victim.said(), 20, "the victim to shut down")
+    renewed = scene.lease_of(node) + LEASE * 1000 / 2
+
+    def left_or_stays() -> bool:
+        lease = scene.lease_of(node)
+        return lease == 0 or lease > renewed
+
+    eventually(left_or_stays, 20, "it to leave or to renew its lease")
+    scene.strike()
     scene.open_gates()
     assert scene.victim.process.wait(timeout=30) == 0
 

@@ -25,8 +25,9 @@ from celery_anp.reliability.records import NewRun, Ring
 from celery_anp.reliability.run import Run
 from celery_anp.sending import publisher
 from celery_anp.sending.draft import draft
+from tests.faults.bodies import Deaths, Ended
 from tests.support.eventually import eventually
-from tests.support.journal import Journal
+from tests.support.journal import Journal, Line
 from tests.support.linked import LinkedStack
 from tests.support.probe import probe
 from tests.support.proxy import Proxy
@@ -46,16 +47,20 @@ class Scene:
 
     Args:
         folder: for everything it writes.
+        hash_seed: of its first process; see `LinkedStack`.
         **settings: of its processes, by lower-case name.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, hash_seed: int = 0, **settings: str) -> None:
         self.folder = folder
+        self.hash_seed = hash_seed
         self.settings = {"lease": f"{LEASE:g}", **settings}
         self.struck = 0.0
         self.outage = 0.0
         self.gates: list[str] = []
         self.watched: list[str] = []
+        #: When a fault killed or stopped a process, by its pid.
+        self.hit: dict[int, float] = {}
         self.child = 0
         self.victim: Process
         self._open = ExitStack()
@@ -64,7 +69,7 @@ class Scene:
         redis_folder = self.folder / "redis"
         self.server = self._open.enter_context(RedisServer(redis_folder, LEDGER))
         self.proxy = self._open.enter_context(Proxy(self.server.port))
-        self.stack = LinkedStack(self.folder, self.server, self.proxy, **self.settings)
+        self.stack = LinkedStack(self.folder, self.server, self.proxy, hash_seed=self.hash_seed, **self.settings)
         self.journal = Journal(self.stack.journal)
         self.ledger = self.stack.ledger
         self.broker = self._open.enter_context(Connection(self.server.url))
@@ -107,9 +112,29 @@ class Scene:
         """The node that a worker is now."""
         return next(node.node for node in self.ledger.nodes() if node.pid == worker.pid)
 
+    def lease_of(self, node: str) -> float:
+        """When a node's lease ends (ms); 0 when it has left."""
+        return float(self.ledger.store.client.zscore(self.ledger.store.key("nodes"), node) or 0)
+
     def kill_child(self) -> None:
         """kill -9 of the victim's child; the one that stood at the gate, if one did."""
-        os.kill(self.child or self.victim.children()[0].pid, signal.SIGKILL)
+        pid = self.child or self.victim.children()[0].pid
+        self.hit[pid] = time.time()
+        os.kill(pid, signal.SIGKILL)
+
+    def hits(self, process: Process) -> Process:
+        """Note that a fault kills or stops a process with its children."""
+        self.hit |= {one.pid: time.time() for one in process.tree()}
+        return process
+
+    def ended(self) -> Ended:
+        """Which bodies were ended or stopped: by a fault, or by their own node."""
+        told = Deaths(process.said() for process in self.stack.processes)
+
+        def by_a_fault(entry: Line) -> bool:
+            return any(entry["at"] < self.hit.get(entry[who], 0) for who in ("pid", "parent"))
+
+        return lambda entry, _: by_a_fault(entry) or told.tell(entry)
 
     def child_lives(self) -> bool:
         """Whether the child that stood at the gate is still there."""
@@ -261,7 +286,7 @@ class Scene:
 
     def story(self) -> str:
         """Everything that was recorded, for who looks for the cause of a failure."""
-        parts = [f"struck at {datetime.fromtimestamp(self.struck, UTC)}"]
+        parts = [f"struck at {datetime.fromtimestamp(self.struck, UTC)}, hash seeds from {self.hash_seed}"]
         with suppress(AnpError):
             parts += [life(run) for run in self.runs()]
         parts += [f"{datetime.fromtimestamp(line.pop('at'), UTC):%H:%M:%S.%f} {line}" for line in self.journal.lines()]

@@ -21,6 +21,8 @@ from tests.support.stack import Process
 PAUSE = (1.5, 6.0)
 #: Seconds between two looks for processes that ended by themselves.
 LOOK = 0.1
+#: What is no fault, and yet ends a worker's bodies: it was deaf, or it failed.
+LEFT = "left by itself"
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ class Storm:
             if process.process.poll() is not None and process.name not in self.ended:
                 self.ended.add(process.name)
                 self.by_themselves.append(f"{process.name}, code {process.process.returncode}")
+                self.strikes.append(Strike(time.time(), LEFT, frozenset({process.pid})))
                 self._after(1.0, self._new_worker if process.name.startswith("worker") else self._new_beat)
 
     def _one(self, kind: str) -> Process | None:

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 from celery_anp.reliability.run import Run, tick_id
+from tests.faults.bodies import ENTRIES, Deaths, Ended
 from tests.faults.canvases import Canvases
-from tests.faults.storm import Strike
-from tests.faults.verdict import ENTRIES, overlaps, wrong
+from tests.faults.storm import LEFT, Strike
+from tests.faults.verdict import overlaps, wrong
 from tests.support.journal import Line
+
+#: Faults that end or stop a process. What an outage of Redis or a cut link ends, its node tells in its log.
+DEADLY = ("kill -9", "SIGSTOP", LEFT)
+#: Seconds until the storm notices that a process has left by itself.
+NOTICED = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,9 @@ def tally(
     ticks: Mapping[str, int],
     runs: Sequence[Run],
     lines: Sequence[Line],
-    strikes: Iterable[Strike],
+    strikes: Sequence[Strike],
     canvases: Canvases,
+    logs: Iterable[str],
 ) -> Tally:
     """Count.
 
@@ -62,6 +69,7 @@ def tally(
         lines: the journal.
         strikes: the faults.
         canvases: what was begun beside the schedules.
+        logs: what each process said.
 
     Returns:
         The figures.
@@ -72,7 +80,8 @@ def tally(
     lost = [f"{tick} has no row" for tick in sorted(expected - seen)]
     lost += canvases.missing(runs)
     lost += [f"{run.run_id} is {run.state}: {run.reason}" for run in runs if not _ended_well(run)]
-    complaints = [told for told in wrong(runs, lines, late=True) if told not in crossed]
+    ended = _ended(strikes, Deaths(logs))
+    complaints = [told for told in wrong(runs, lines, late=True, ended=ended) if told not in crossed]
     given_up = [run for run in runs if "quarantined" in {step.after for step in run.history} or _quarantined(run)]
     return Tally(
         expected=len(expected),
@@ -91,6 +100,18 @@ def tally(
 def _expected(name: str, every: int, runs: Iterable[Run]) -> Iterator[str]:
     times = [int(run.tick.timestamp()) for run in runs if run.schedule == name and run.tick]
     return (tick_id(name, time) for time in range(min(times), max(times) + every, every)) if times else iter(())
+
+
+def _ended(strikes: Sequence[Strike], told: Deaths) -> Ended:
+    """A body was ended where its process was killed or stopped while it ran, or where its own node says so."""
+    deadly = [strike for strike in strikes if strike.what.startswith(DEADLY)]
+
+    def ended(entry: Line, later: Line) -> bool:
+        who = {entry["pid"], entry["parent"]}
+        hit = [strike for strike in deadly if entry["at"] <= strike.at <= later["at"] + NOTICED and who & strike.pids]
+        return bool(hit) or told.tell(entry)
+
+    return ended
 
 
 def _ended_well(run: Run) -> bool:

@@ -30,7 +30,7 @@ def test_three_outages_of_redis_do_not_quarantine_a_run(scene: Scene) -> None:
     run = scene.stack.ends(run_id, 20)
     assert run.state == "succeeded"
     assert run.losses >= 3
-    assert wrong([run], scene.journal.lines(), late=False) == []
+    assert wrong([run], scene.journal.lines(), late=False, ended=scene.ended()) == []
 
 
 def test_a_node_that_fenced_itself_returns_under_a_new_id(scene: Scene) -> None:
@@ -51,12 +51,12 @@ def test_three_stops_of_the_same_worker_leave_one_effect(scene: Scene) -> None:
         pid = scene.journal.lines("begin", run=run_id)[0]["pid"]
         worker = scene.worker_of(pid)
         with scene.journal.alone():
-            worker.pause()
+            scene.hits(worker).pause()
         scene.journal.open("stop")
         eventually(lambda r=run_id: scene.ledger.run(r).final, 30, "the other worker to end it")  # type: ignore[misc]
         worker.resume()
         eventually(lambda: len(scene.ledger.nodes()) == 2, 20, "the stopped node to return")
-    assert wrong(scene.runs(), scene.journal.lines(), late=True) == []
+    assert wrong(scene.runs(), scene.journal.lines(), late=True, ended=scene.ended()) == []
 
 
 def test_a_worker_with_prefetched_messages_stays_up_when_its_connection_is_reset(scene: Scene) -> None:

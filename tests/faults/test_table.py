@@ -40,5 +40,5 @@ def test_a_run_survives(step: Step, fault: Fault, scene: Scene, record_property:
     ended = [scene.stack.ends(run_id, 30).state for run_id in scene.watched]
     assert ended == [step.ends] * len(ended)
     scene.works_on()
-    assert wrong(scene.runs(), scene.journal.lines(), late=fault.late) == []
+    assert wrong(scene.runs(), scene.journal.lines(), late=fault.late, ended=scene.ended()) == []
     assert took <= allowed, f"it took {took:.1f} s to go on, allowed are {bound(step, fault):g} and {NOISE:g} for noise"

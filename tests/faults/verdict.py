@@ -6,19 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from celery_anp.reliability.run import Run
+from tests.faults.bodies import ENTRIES, Ended, entered_too_often, nobody, went_on
 from tests.support.journal import Line
 
-#: Lines that a body or a rollback hook writes when it is entered.
-ENTRIES = ("begin", "rollback")
 
-
-def wrong(runs: Iterable[Run], lines: Sequence[Line], *, late: bool) -> list[str]:
+def wrong(runs: Iterable[Run], lines: Sequence[Line], *, late: bool, ended: Ended = nobody) -> list[str]:
     """Everything that breaks a promise.
 
     Args:
         runs: the rows.
         lines: the journal.
         late: whether a refused line is possible: only where a process was stopped.
+        ended: tells of the deaths that explain a second body.
 
     Returns:
         Sentences; empty when all is well.
@@ -28,7 +27,8 @@ def wrong(runs: Iterable[Run], lines: Sequence[Line], *, late: bool) -> list[str
         found += [f"a late line was refused where none can be: {line}" for line in lines if not line["accepted"]]
     for run in runs:
         mine = [line for line in lines if line.get("run") == run.run_id]
-        found += [f"{run.run_id} ({run.state}): {complaint}" for complaint in _wrong_with(run, mine)]
+        complaints = [*_wrong_with(run, mine), *entered_too_often(run, mine, ended), *went_on(run, mine)]
+        found += [f"{run.run_id} ({run.state}): {complaint}" for complaint in complaints]
     return found
 
 

@@ -7,12 +7,12 @@ import socket
 from collections import Counter
 
 import pytest
-from worker.app import app
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import probe, unspeakable
 from tests.support.stack import Process, Stack
+from worker.app import app
 
 #: Each orders the sets of a process in another way; among eight, Celery's steps stand in every order that matters.
 SEEDS = range(8)

@@ -76,7 +76,9 @@ class Journal:
             standing = self._standing()
             standing.judge(line)
             with self.path.open("ab", buffering=0) as file:
-                file.write(json.dumps({"pid": os.getpid(), "at": time.time(), **line}).encode() + b"\n")
+                file.write(
+                    json.dumps({"pid": os.getpid(), "parent": os.getppid(), "at": time.time(), **line}).encode() + b"\n"
+                )
             standing.take(line)
             self._keep(standing)
         return bool(line["accepted"])
