@@ -133,6 +133,17 @@ def test_the_digest_follows_what_is_declared_and_not_where(app: Celery, tmp_path
     assert first.digest == second.digest != third.digest
 
 
+def test_the_digest_is_the_same_in_two_beats_whose_sets_stand_in_another_order(app: Celery) -> None:
+    digests = set()
+    for pages in ([0, 8], [8, 0]):  # in one bucket: a set keeps the order in which they came
+        kwargs = {"x": 1, "y": set(pages)}
+        entry = {"task": "plain.add", "schedule": 60.0, "kwargs": kwargs}
+        app.conf.beat_schedule = {"adds": entry}
+        digests.add(load([], app, shipped=False).digest)
+    assert list({0, 8}) != list(set([8, 0]))  # noqa: C405  so that this test tests something
+    assert len(digests) == 1
+
+
 def beat(app: Celery, tmp_path: Path, **entry: Any) -> Catalog:
     app.conf.beat_schedule = {"theirs": {"task": "plain.add", "args": (1,), **entry}}
     return load([files(tmp_path, a=GOOD)], app)
