@@ -20,7 +20,7 @@ from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Ear, leave
-from celery_anp.seams import child_pipe, shrinking
+from celery_anp.seams import child_pipe, forked, shrinking
 from celery_anp.task import ReliableTask
 
 #: A child that ends waits until the main process has read its last results, which at a warm shutdown under load it may
@@ -124,6 +124,7 @@ def fall_silent(task: Any = None, **_: Any) -> None:
 
 def install(app: Any) -> None:
     """Make every worker of this app a node."""
+    forked.install()
     app.steps["worker"].add(NodeStep)
     signals.worker_process_init.connect(lead_own_group, weak=False, dispatch_uid="anp-own-group")
     signals.task_postrun.connect(fall_silent, weak=False, dispatch_uid="anp-silent")
