@@ -37,7 +37,13 @@ class Started:
         return sum(len(self.stack.lines(event, name=name)) for event in ("passed", "heard", "told"))
 
     def quiet(self) -> bool:
-        """Whether every link is confirmed and every run has ended, with nothing left to be cut off."""
+        """Whether every link is confirmed and every run has ended, with nothing left to be cut off.
+
+        Raises:
+            AssertionError: not yet; says what is left.
+        """
         store = self.stack.ledger.store
-        left = store.client.zcard(store.key("links")) or list(self.stack.folder.glob("*.confirming"))
-        return not left and all(run.final for run in self.stack.ledger.runs(1000))
+        left = [*store.client.zrange(store.key("links"), 0, -1), *self.stack.folder.glob("*.confirming")]
+        left += [f"{run.run_id} is {run.state}" for run in self.stack.ledger.runs(1000) if not run.final]
+        assert not left, left
+        return True
