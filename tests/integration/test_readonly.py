@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -66,13 +67,24 @@ def _answer(redis: Redis) -> str:
         return str(error)
 
 
+def file_of(redis: Redis) -> Path:
+    """Where Redis saves; since 7.0 a client may not change it."""
+    return Path(redis.config_get("dir")["dir"]) / redis.config_get("dbfilename")["dbfilename"]
+
+
 def unsaved(redis: Redis) -> None:
     """Let a save to the disk fail: a folder has the file's name."""
-    (Path(redis.config_get("dir")["dir"]) / "folder.rdb" / "taken").mkdir(parents=True, exist_ok=True)
-    redis.config_set("dbfilename", "folder.rdb")
+    file_of(redis).unlink(missing_ok=True)
+    (file_of(redis) / "taken").mkdir(parents=True)
     redis.config_set("save", "3600 1000000")
     redis.bgsave()
     eventually(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err", 10, "the save to fail")
+
+
+def saved(redis: Redis) -> None:
+    """It may save again, and does not."""
+    redis.config_set("save", "")
+    shutil.rmtree(file_of(redis), ignore_errors=True)
 
 
 def replicas_to_write(count: int) -> Callable[[Redis], Any]:
@@ -84,7 +96,7 @@ STATES: dict[str, tuple[Callable[[Redis], Any], Callable[[Redis], Any]]] = {
     "read only replica": (lambda redis: redis.replicaof("127.0.0.1", 1), lambda redis: redis.replicaof("no", "one")),
     "maxmemory": (lambda redis: redis.config_set("maxmemory", 1), lambda redis: redis.config_set("maxmemory", 0)),
     "NOREPLICAS": (replicas_to_write(1), replicas_to_write(0)),
-    "MISCONF": (unsaved, lambda redis: redis.config_set("save", "")),
+    "MISCONF": (unsaved, saved),
     "BUSY": (busy, lambda redis: redis.script_kill()),
 }
 
