@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     keep_failed_days: Annotated[float, Field(gt=0, le=3650)] = 30
     #: Folder of `anp up`: embedded Redis, demo site, passwords.
     state: Path = Path(".anp")
+    #: The Redis server that `anp up` and the tests start: its path, its name on the PATH, or `embedded` for the one in
+    #: the wheel. Empty: the first one on the PATH that is new enough, else the embedded one.
+    redis_server: str = ""
     #: Lowest level that is logged.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

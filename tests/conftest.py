@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from celery_anp.errors import AnpError
+from celery_anp.local.embedded.binary import find_server, version
 from celery_anp.local.embedded.server import LEDGER, RedisServer
 from celery_anp.process.port import free
 from celery_anp.settings import read
@@ -33,13 +35,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The settings of the tests; nothing is started yet."""
-    for name in [name for name in os.environ if name.startswith("ANP_")]:
+    for name in [name for name in os.environ if name.startswith("ANP_") and name != "ANP_REDIS_SERVER"]:
         del os.environ[name]
     os.environ["ANP_REDIS_URL"] = f"redis://:{PASSWORD}@127.0.0.1:{free()}/0"
     os.environ["ANP_APP"] = "worker.app:app"
     os.environ["ANP_TASKS"] = TASKS
     os.environ["ANP_LEASE"] = "3"
     read.cache_clear()
+
+
+def pytest_report_header() -> str:
+    """Which Redis it is."""
+    try:
+        server = find_server(settings().redis_server)
+    except AnpError as error:
+        return f"redis: {error}"
+    return f"redis: {'.'.join(map(str, version(server)))}, {server}"
 
 
 @pytest.fixture(scope="session")

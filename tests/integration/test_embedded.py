@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from worker.settings import Settings
 
 from celery_anp.errors import AnpError, BadSetting
 from celery_anp.local.embedded import RedisServer, find_server, version
@@ -132,6 +133,25 @@ def test_an_installed_server_is_preferred_but_not_an_old_one_nor_the_environment
     monkeypatch.setenv("PATH", os.pathsep.join(str(tmp_path / name) for name in ("env", "old", "new")))
     assert find_server() == wanted
     assert version(wanted) == (8, 1, 1)
+
+
+def test_a_server_that_is_named_is_taken_and_not_the_one_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_server(tmp_path / "path", "redis-server", "Redis server v=7.2.0 sha=0")
+    named = fake_server(tmp_path / "other", "named-server", "Redis server v=6.0.16 sha=0")
+    embedded = find_server("embedded")
+    monkeypatch.setenv("PATH", os.pathsep.join((str(tmp_path / "path"), str(tmp_path / "other"), os.environ["PATH"])))
+    assert find_server("embedded") == embedded
+    assert find_server("named-server") == named
+    for wanted, told in (
+        ("named-server", r"too old.*named-server says 6\.0\.16"),
+        ("missing", "no Redis server that can"),
+    ):
+        monkeypatch.setenv("ANP_REDIS_SERVER", wanted)
+        monkeypatch.setattr("celery_anp.local.embedded.server.settings", Settings)  # not the ones that were read before
+        with pytest.raises(AnpError, match=told):
+            RedisServer.ledger(tmp_path / "redis").start()
 
 
 def test_without_any_server_the_error_tells_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from celery_anp.settings import environment
+from celery_anp.settings import environment, settings
 from tests.support.eventually import eventually
 
 #: Seconds for a whole stack to start on a busy machine.
@@ -55,6 +55,7 @@ class Up:
         self.out = folder / "out.txt"
         (folder / "schedules.toml").write_text(EVERY_SECOND)
         self.env = {name: value for name, value in environment().items() if not name.startswith("ANP_")}
+        self.env |= {"ANP_REDIS_SERVER": settings().redis_server}
         self.env |= {"ANP_SCHEDULES": str(folder / "schedules.toml"), "ANP_STATE": str(self.state)}
         self.seen: set[psutil.Process] = set()
         self.process: subprocess.Popen[bytes] | None = None

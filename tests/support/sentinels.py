@@ -13,6 +13,7 @@ from typing import Self
 
 from redis import Redis
 from redis.exceptions import RedisError
+from worker.settings import settings
 
 from celery_anp.local.embedded.binary import find_server
 from celery_anp.local.embedded.server import LEDGER, RedisServer
@@ -75,8 +76,9 @@ class Watched:
             + (f"requirepass {self.password}\n" if self.password else ""),
             encoding="utf-8",
         )
+        program = find_server(settings().redis_server)
         with (self.folder / f"sentinel{number}.log").open("wb") as output:
-            process = bound.start([str(find_server()), str(config), "--sentinel"], output=output, cwd=self.folder)
+            process = bound.start([str(program), str(config), "--sentinel"], output=output, cwd=self.folder)
         self.sentinels.append((own, process))
 
     def _all_know(self) -> bool:

