@@ -3,12 +3,13 @@ PYTHON ?= python3
 ARGS ?=
 STACK ?= on
 SITE ?= auto
+SERVER ?= redis-8
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help up test site-test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
+.PHONY: help up test test-server site-test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +19,10 @@ up: $(READY)     ## the main job: embedded Redis, demo site, beat, worker, Flowe
 
 test: $(READY)   ## the tests (ARGS="-k name")
 	@$(BIN)/python -m pytest -n 5 $(ARGS)
+
+test-server: $(READY) ## unit and integration tests on another Redis (SERVER=redis-8, valkey-9 or debian)
+	@server=$$($(BIN)/python -m tests.servers $(SERVER)) && \
+	  ANP_REDIS_SERVER=$$server $(BIN)/python -m pytest -n 5 tests/unit tests/integration $(ARGS)
 
 site-test: $(READY) ## the tests on a real WordPress (skips without one; SITE=required fails)
 	@$(BIN)/python -m pytest --wordpress=$(SITE) tests/wordpress $(ARGS)
