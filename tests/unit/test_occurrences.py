@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
@@ -60,6 +61,7 @@ def at(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
+@cache
 def field_fits(field: str, value: int, lowest: int) -> bool:
     return any(part_fits(part, value, lowest) for part in field.split(","))
 
@@ -77,6 +79,7 @@ def line_fits(line: str, wall: datetime) -> bool:
     return all(map(field_fits, line.split(), shown, (0, 0, 1, 1, 0)))
 
 
+@cache
 def walls(zone: str, start: int, end: int) -> list[tuple[int, datetime]]:
     clock = ZoneInfo(zone)
     return [(t, datetime.fromtimestamp(t, clock).replace(tzinfo=None)) for t in range(start, end, MINUTE)]
