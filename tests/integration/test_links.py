@@ -46,8 +46,14 @@ class Started:
         return set(store.client.zrange(store.key("links"), 0, -1))
 
     def confirmed(self) -> bool:
-        """Every child that should die once it has settled has died, and all links that can be sent are confirmed."""
-        return not list(self.stack.folder.glob("*.settled")) and self.left() == {"0-broken"}
+        """Every child that should die once it has settled has died, and all links that can be sent are confirmed.
+
+        Raises:
+            AssertionError: not yet; says what is left.
+        """
+        marks = list(self.stack.folder.glob("*.settled"))
+        assert (marks, self.left()) == ([], {"0-broken"})
+        return True
 
 
 @pytest.fixture(scope="module")
