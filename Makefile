@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-server site-test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
+.PHONY: help up test test-long test-server site-test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,8 +17,11 @@ help:            ## what there is
 up: $(READY)     ## the main job: embedded Redis, demo site, beat, worker, Flower, live table (ARGS="--for 60")
 	@$(BIN)/anp up $(ARGS)
 
-test: $(READY)   ## the tests (ARGS="-k name")
+test: $(READY)   ## the tests, without those that take long (ARGS="-k name")
 	@$(BIN)/python -m pytest -n 5 $(ARGS)
+
+test-long: $(READY) ## the tests that take longer: failovers, restarts, many stories, one fault at each step
+	@$(BIN)/python -m pytest -n 5 --long=only $(ARGS)
 
 test-server: $(READY) ## unit and integration tests on another Redis (SERVER=redis-8, valkey-9 or debian)
 	@server=$$($(BIN)/python -m tests.servers $(SERVER)) && \

@@ -29,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stack", choices=choices, default="off", help="run the tests in containers, where Docker is")
     wanted = "run the tests on MariaDB, where it is installed; required: fail where it is not"
     parser.addoption("--mariadb", choices=choices, default="on", help=wanted)
+    choices = ("off", "only", "on")
+    parser.addoption("--long", choices=choices, default="off", help="run the tests marked `long`: only them, or all")
     choices = ("off", "auto", "required")
     parser.addoption("--wordpress", choices=choices, default="off", help="run the tests on a WordPress, where one is")
 
@@ -37,11 +39,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """The settings of the tests; nothing is started yet."""
     for name in [name for name in os.environ if name.startswith("ANP_") and name != "ANP_REDIS_SERVER"]:
         del os.environ[name]
+    # Hundreds of processes are started: none has to compile our modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["ANP_REDIS_URL"] = f"redis://:{PASSWORD}@127.0.0.1:{free()}/0"
     os.environ["ANP_APP"] = "worker.app:app"
     os.environ["ANP_TASKS"] = TASKS
     os.environ["ANP_LEASE"] = "3"
     read.cache_clear()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test that takes long runs where --long, a mark, a word or its own name asks for it."""
+    wanted = config.getoption("--long")
+    named = config.option.markexpr or config.option.keyword or any("::" in word for word in config.args)
+    if wanted == "on" or (named and wanted == "off"):
+        return
+    left = [item for item in items if (item.get_closest_marker("long") is None) == (wanted == "only")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in set(left)]
 
 
 def pytest_report_header() -> str:

@@ -1,4 +1,4 @@
-"""Which cells of the table run: all with `-m faults`, one fault a step otherwise."""
+"""Which cells of the table run: all with `-m faults`, otherwise one fault a step among the long tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker of the cells that every test run tries."""
-    config.addinivalue_line("markers", "smoke: the one fault of a step that runs in every test run")
+    """The marker of the cells that the long tests try."""
+    config.addinivalue_line("markers", "smoke: the one fault of a step that runs in make test-long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

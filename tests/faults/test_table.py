@@ -17,7 +17,7 @@ def parameters() -> Iterator[object]:
     for step, fault in cells():
         marks = [pytest.mark.faults]
         if SMOKE[step.name] == fault.name:
-            marks.append(pytest.mark.smoke)
+            marks += [pytest.mark.smoke, pytest.mark.long]
         if (step.name, fault.name) in MEANINGLESS:
             marks.append(pytest.mark.skip(reason=f"meaningless: {MEANINGLESS[step.name, fault.name]}"))
         yield pytest.param(step, fault, marks=marks, id=f"{step}: {fault}")

@@ -7,6 +7,8 @@ from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
+
 from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
@@ -31,6 +33,7 @@ def gaps(runs: list[Run]) -> list[str]:
     return [f"{a} -> {b}" for a, b in pairwise(times) if b - a != timedelta(seconds=1)]
 
 
+@pytest.mark.long
 def test_two_beats_decide_each_tick_once_and_a_killed_one_leaves_no_gap(stack: Stack) -> None:
     stack.worker()
     first = stack.beat(schedules=EACH_SECOND)

@@ -31,7 +31,6 @@ from tests.support.ledger_model import RETRIED
 from tests.support.ledger_pair import LEASE, STRANGER, Pair
 
 QUICK = settings(
-    max_examples=200,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -452,7 +451,9 @@ class Machine(Pair, RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(3600 if os.environ.get("LEDGER_MACHINE") == "long" else 600)
-def test_the_scripts_do_what_the_model_says_whatever_happens(redis: Redis) -> None:
+@pytest.mark.parametrize("examples", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_the_scripts_do_what_the_model_says_whatever_happens(redis: Redis, examples: int) -> None:
     Machine.redis = connect(os.environ["ANP_REDIS_URL"])
-    profile = LONG if os.environ.get("LEDGER_MACHINE") == "long" else QUICK
+    quick = settings(QUICK, max_examples=examples)
+    profile = LONG if os.environ.get("LEDGER_MACHINE") == "long" else quick
     run_state_machine_as_test(Machine, settings=profile)

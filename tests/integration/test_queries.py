@@ -123,6 +123,7 @@ def anp(url: str, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_command_line_takes_a_baseline_compares_and_writes_the_note(
     engine: Engine, database_url: str, tmp_path: Path
 ) -> None:

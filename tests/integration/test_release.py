@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 
+import pytest
+
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.newer import double
@@ -41,6 +43,7 @@ def test_a_stored_input_that_no_longer_fits_is_parked_with_its_reason(stack: Sta
     assert "its stored input no longer fits" in stack.reaches(delayed.id, "parked").reason
 
 
+@pytest.mark.long
 def test_a_run_that_outlives_the_grace_of_many_restarts_goes_back_without_being_quarantined(stack: Stack) -> None:
     stack.settings["grace"] = "1"
     worker = stack.worker()

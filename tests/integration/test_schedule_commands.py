@@ -36,6 +36,7 @@ def time_of(run: Run) -> str:
 
 
 @pytest.mark.timeout(300)  # a dozen commands, each a process of its own
+@pytest.mark.long
 def test_a_pause_is_kept_over_a_restart_and_the_backfill_makes_up_for_it(stack: Stack) -> None:
     stack.worker()
     beat = stack.beat(schedules=EACH_SECOND)
@@ -89,6 +90,7 @@ def test_diff_tells_what_the_files_would_change(stack: Stack) -> None:
     assert [line[:1] for line in told.stdout.splitlines()] == ["+", "-", "~", " "]
 
 
+@pytest.mark.long
 def test_no_command_tells_a_secret_of_a_schedules_input(stack: Stack) -> None:
     secretive = (
         '[[schedule]]\nname = "s"\ntask = "probe.secretive"\ncron = "0 0 1 1 *"\n'

@@ -29,6 +29,7 @@ def password(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.long
 def test_workers_and_beats_follow_a_failover(tmp_path: Path, password: str) -> None:
     (tmp_path / "stack").mkdir()
     login = {"sentinel_password": password}
@@ -59,6 +60,7 @@ def test_workers_and_beats_follow_a_failover(tmp_path: Path, password: str) -> N
         assert password not in said + told.stdout + told.stderr
 
 
+@pytest.mark.long
 def test_sentinels_that_want_a_password_are_not_asked_without_it(tmp_path: Path) -> None:
     (tmp_path / "stack").mkdir()
     with Watched(tmp_path, "sentinels-0123456789") as watched, Stack(tmp_path / "stack", watched.url) as stack:

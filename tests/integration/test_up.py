@@ -122,6 +122,7 @@ def test_it_stops_by_itself_meets_its_schedules_and_leaves_one_row_per_tick_and_
     assert {after - before for before, after in pairwise(ticks)} == {timedelta(seconds=1)}
 
 
+@pytest.mark.long
 def test_the_other_commands_find_it_while_it_runs_and_after_it_has_stopped(stack: Up) -> None:
     stack.start()
     stack.ready()
@@ -156,6 +157,7 @@ def test_a_signal_stops_all_of_it(stack: Up, number: signal.Signals) -> None:
     assert not (stack.state / "stack.json").exists()
 
 
+@pytest.mark.long
 def test_a_second_signal_does_not_wait_for_a_long_run(stack: Up) -> None:
     stack.with_tasks(BROKEN)
     stack.start()
@@ -192,6 +194,7 @@ def test_killed_hard_it_leaves_no_process(stack: Up) -> None:
     assert stack.anp("runs", "list").returncode == 0
 
 
+@pytest.mark.long
 def test_it_stops_when_the_process_that_started_it_dies(stack: Up) -> None:
     shell = stack.start(before=("sh", "-c", '"$@" & wait', "sh"))
     stack.ready()
@@ -199,6 +202,7 @@ def test_it_stops_when_the_process_that_started_it_dies(stack: Up) -> None:
     eventually(lambda: not stack.left(), START, "every process is gone")
 
 
+@pytest.mark.long
 def test_a_part_that_dies_is_started_again_and_it_is_said(stack: Up) -> None:
     stack.start()
     stack.ready()
@@ -212,6 +216,7 @@ def test_a_part_that_dies_is_started_again_and_it_is_said(stack: Up) -> None:
     eventually(lambda: not any(map(is_zombie, stack.look())), START, "no zombie is left")
 
 
+@pytest.mark.long
 def test_a_schedule_that_does_not_meet_its_expected_result_fails_it(stack: Up) -> None:
     stack.with_tasks(BROKEN)
     (stack.folder / "schedules.toml").write_text(

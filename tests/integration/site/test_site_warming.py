@@ -156,6 +156,7 @@ def test_the_demos_declaration_names_the_pages_that_its_tags_do(known: Settings,
     assert set(affected.Shown.connect(known).by([post.id])) == set(wanted)
 
 
+@pytest.mark.long
 def test_a_look_finds_what_is_declared_wrongly(
     reader: httpx.Client, known: Settings, posts: Posts, tmp_path: Path, stack: Stack
 ) -> None:
