@@ -14,7 +14,7 @@ from celery_anp.errors import AnpError
 from celery_anp.local.embedded.binary import find_server, version
 from celery_anp.local.embedded.server import LEDGER, RedisServer
 from celery_anp.process.port import free
-from celery_anp.settings import read
+from celery_anp.settings import read, settings
 from tests.support.mariadb import MariaDB, missing
 from tests.support.stack import Stack
 from worker.app import app

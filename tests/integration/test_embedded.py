@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
-from worker.settings import Settings
 
 from celery_anp.errors import AnpError, BadSetting
 from celery_anp.local.embedded import RedisServer, find_server, version
@@ -21,6 +20,7 @@ from celery_anp.local.embedded.binary import FLOOR
 from celery_anp.local.embedded.server import LEDGER
 from celery_anp.process.port import HOST
 from tests.support.eventually import eventually
+from worker.settings import Settings
 
 
 def fake_server(folder: Path, name: str, says: str) -> Path:

@@ -13,12 +13,12 @@ from typing import Self
 
 from redis import Redis
 from redis.exceptions import RedisError
-from worker.settings import settings
 
 from celery_anp.local.embedded.binary import find_server
 from celery_anp.local.embedded.server import LEDGER, RedisServer
 from celery_anp.process import bound, port
 from tests.support.eventually import eventually
+from worker.settings import settings
 
 SERVICE, PASSWORD = "ledger", "watched0123456789"
 #: Milliseconds after which a silent master is down for a sentinel, and that a failover may take.
