@@ -28,12 +28,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         command = [sys.executable, "-m", "celery_anp", "flower", "--port", str(port)]
         process = subprocess.Popen(command, env=env)
         url = f"http://{HOST}:{port}"
-        eventually(lambda: httpx.get(url).status_code == 401, 30, "Flower answers")
-        addresses = {c.laddr.ip for c in psutil.Process(process.pid).net_connections("tcp") if c.status == "LISTEN"}
-        assert addresses == {HOST}
-        yield url
-        process.terminate()
-        assert process.wait(10) == 0
+        try:
+            eventually(lambda: httpx.get(url).status_code == 401, 30, "Flower answers")
+            addresses = {c.laddr.ip for c in psutil.Process(process.pid).net_connections("tcp") if c.status == "LISTEN"}
+            assert addresses == {HOST}
+            yield url
+            process.terminate()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("page", ["/", "/tasks", "/broker", "/metrics", "/healthcheck", "/api/workers", "/api/tasks"])
