@@ -183,7 +183,7 @@ def test_a_look_finds_what_is_declared_wrongly(
     [
         (("cache", "verify", "/nowhere.json"), "anp cache look"),
         (("cache", "look", "x.json", "--post", "99999999"), "id of a post"),
-        (("cache", "clear", "--group", "posts"), "kind demo"),
+        (("cache", "clear", "--group", "posts"), "on the demo site"),
         (("cache", "clear", "--post", "1", "--tag", "go"), "exactly one"),
     ],
     ids=str,
