@@ -1,0 +1,22 @@
+"""The private names that we stand on are there in what is installed, and each has a file that uses it and a test."""
+
+from __future__ import annotations
+
+from functools import reduce
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from celery_anp.seams.private_names import NAMES, Name
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("one", NAMES, ids=lambda one: one.name.rpartition(".")[2])
+def test_a_private_name_is_there_and_used_where_it_says(one: Name) -> None:
+    module, _, path = one.name.partition(":")
+    assert reduce(getattr, path.split("."), import_module(module)) is not None
+    own = (ROOT / "celery_anp" / one.used_in).read_text(encoding="utf-8")
+    assert path.split(".")[-1] in own or path.split(".")[0] in own
+    assert (ROOT / "tests" / one.test).exists()
