@@ -2,7 +2,7 @@
 
 In each worker and beat, in two threads of its own: a receiver that hangs holds up no upkeep, and one of pings no alert.
 An item is claimed by one node at a time and is sent at least once; its id tells a receiver that it comes again.
-Limit: what Redis forgets, or what no receiver takes for a quarter of an hour, is not told; the ledger still shows it.
+Limit: what Redis forgets, or what no receiver takes for about ten minutes, is not told; the ledger still shows it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INTERVAL, TIMEOUT = 1.0, 10.0
 MOST, CLAIM = 5, 90.0
 #: Seconds until the next try, doubled each time, and its longest.
 FIRST, LONGEST = 5.0, 300.0
-#: Tries of an alert (about a quarter of an hour), and of a ping.
+#: Tries of an alert (over about ten minutes), and of a ping.
 TRIES: dict[Lane, int] = {"alert": 8, "ping": 3}
 #: Characters of a ping's body.
 BODY = 1000
