@@ -1,4 +1,4 @@
-"""What `anp up` is made of: leashed children, their supervision, the state folder."""
+"""What `anp up` is made of: children that end with us, their supervision, the state folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One Redis process that is a child of ours, on loopback, with its files in a private folder.
 
-It dies with us (see `leash`), and a lock on its folder is held by us *and* by it, so that two processes never
+It dies with us (see `process.bound`), and a lock on its folder is held by us *and* by it, so that two processes never
 open one append-only file at once, not even while one of them is still dying.
 """
 

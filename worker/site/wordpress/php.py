@@ -1,7 +1,7 @@
 """WordPress' code run by php beside the site's files: one process for each piece of work, with its own group and limit.
 
-The group ends with the limit, with the run, and with the worker (`worker.warden`). Its exit code says nothing: php
-ends with 0 when WordPress found no database.
+The group ends with the limit, with the run, and with the worker (`celery_anp.process.group`). Its exit code says
+nothing: php ends with 0 when WordPress found no database.
 """
 
 from __future__ import annotations
