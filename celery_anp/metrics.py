@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from celery_anp.errors import AnpError, BadSetting
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
-from celery_anp.reliability.overrides import ITSELF, Hands
+from celery_anp.reliability.overrides import ITSELF, Overrides
 from celery_anp.reliability.records import LATE, Node
 from celery_anp.reliability.run import FINAL, moment
 
@@ -129,13 +129,13 @@ class LedgerCollector(Collector):
         yield late
         stopped = GaugeMetricFamily(
             "anp_schedule_stopped",
-            "Schedules that a hand holds: an operator's, or anp's own.",
+            "Schedules that an override holds: an operator's, or anp's own.",
             labels=("schedule", "by"),
         )
         at = moment(now)
-        for name, hand in sorted(Hands(self.ledger.store).all().items()):
-            if at and hand.in_force(at):
-                stopped.add_metric((name, "anp" if hand.by == ITSELF else "operator"), 1)
+        for name, override in sorted(Overrides(self.ledger.store).all().items()):
+            if at and override.in_force(at):
+                stopped.add_metric((name, "anp" if override.by == ITSELF else "operator"), 1)
         yield stopped
 
     def _release(self) -> Iterator[Family]:

@@ -18,7 +18,7 @@ from celery_anp.beat import occurrences
 from celery_anp.beat.plan import Planner
 from celery_anp.beat.schedule import Schedule
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.overrides import Backfill, Hands
+from celery_anp.reliability.overrides import Backfill, Overrides
 from celery_anp.reliability.records import read_ring
 from celery_anp.sending import publisher
 
@@ -42,7 +42,7 @@ def go_on(ledger: Ledger, planner: Planner, schedules: Mapping[str, Schedule], f
     """
     for name, todo in found.items():
         if name not in schedules:
-            Hands(ledger.store).stop(name, "beat", "the schedule is gone")
+            Overrides(ledger.store).stop(name, "beat", "the schedule is gone")
             continue
         _step(ledger, planner, schedules[name], todo)
 

@@ -26,7 +26,7 @@ THREADS, HELD_UP, MOST = 4, 5.0, 16
 PATIENCE = 2.0
 
 
-class Follower:
+class LinkSender:
     """Threads that send what they are handed, until `stop`.
 
     Args:
@@ -70,7 +70,7 @@ class Follower:
             self._start_one()
 
     def _start_one(self) -> None:
-        name = f"anp-follower-{len(self._threads)}"
+        name = f"anp-link-sender-{len(self._threads)}"
         self._threads.append(threading.Thread(target=self._loop, name=name, daemon=True))
         self._threads[-1].start()
 

@@ -72,7 +72,7 @@ class Item:
         }  # fmt: skip
 
 
-class Courier:
+class Outbox:
     """A thread for alerts and one for pings, which send until `stop`.
 
     Args:
@@ -84,7 +84,7 @@ class Courier:
         tls()
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._loop, args=(lane,), name=f"anp-courier-{lane}", daemon=True) for lane in LANES
+            threading.Thread(target=self._loop, args=(lane,), name=f"anp-outbox-{lane}", daemon=True) for lane in LANES
         ]
 
     def start(self) -> None:
@@ -151,7 +151,7 @@ def tls() -> ssl.SSLContext:
     """What a client trusts; made once, in the main thread, before a worker's pool forks.
 
     A child that is forked while a thread imports a module waits for ever when it imports it too. So nothing is imported
-    in the courier's threads, neither for the first client nor for the first request.
+    in the outbox's threads, neither for the first client nor for the first request.
     """
     return httpx.create_ssl_context()
 

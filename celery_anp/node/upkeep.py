@@ -15,8 +15,8 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from celery_anp.errors import AnpError
-from celery_anp.node.link_sender import Follower
-from celery_anp.node.outbox import Courier
+from celery_anp.node.link_sender import LinkSender
+from celery_anp.node.outbox import Outbox
 from celery_anp.reliability.records import Ring
 from celery_anp.reliability.store import FULL_AT
 from celery_anp.sending import publisher
@@ -45,21 +45,21 @@ class Upkeep:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="anp-upkeep", daemon=True)
         self._round = 0
-        self.courier = Courier(app)
-        self.follower = Follower(app)
+        self.outbox = Outbox(app)
+        self.link_sender = LinkSender(app)
 
     def start(self) -> None:
         """Begin in the background."""
         self._thread.start()
-        self.courier.start()
-        self.follower.start()
+        self.outbox.start()
+        self.link_sender.start()
 
     def stop(self) -> None:
         """End after the round under way."""
         self._stopped.set()
         self._wake.set()
-        self.courier.stop()
-        self.follower.stop()
+        self.outbox.stop()
+        self.link_sender.stop()
         self._thread.join(timeout=10)
 
     def hand(self, rung: Ring) -> None:
@@ -96,7 +96,7 @@ class Upkeep:
         for step in steps:
             publisher.ring(self.app, step())
         for run_id in self.ledger.links_due():
-            self.follower.hand(run_id)
+            self.link_sender.hand(run_id)
         self.ledger.look_for_late()
         if self._round % PRUNE_EVERY == 0:
             self.ledger.prune()

@@ -1,4 +1,4 @@
-"""The worker that is up but deaf: work waits in its queues, a child of it is idle, and no message comes.
+"""The worker that is up but stalled: work waits in its queues, a child of it is idle, and no message comes.
 
 A half-open broker connection or a consumer that lost its place looks like health from outside. After a while such a
 worker ends, so that its supervisor starts a new one. The runs of its busy children go back without a loss.
@@ -30,8 +30,8 @@ INTERVAL = 2.0
 EXIT = 75
 
 
-class Ear:
-    """A thread that ends this worker when it has gone deaf.
+class Watchdog:
+    """A thread that ends this worker when it has stalled.
 
     Args:
         worker: Celery's worker.
@@ -46,7 +46,7 @@ class Ear:
         self._stop = threading.Event()
         self._waited = 0.0
         self._heard = 0
-        self._thread = threading.Thread(target=self._loop, name="anp-ear", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="anp-watchdog", daemon=True)
 
     def start(self) -> None:
         """Begin to listen."""
@@ -64,10 +64,12 @@ class Ear:
                 self._waited = 0.0  # Redis is away: that is not the consumer's fault
             except Exception:
                 self._waited = 0.0
-                log.exception("the ear met something unexpected, as in a consumer that connects again, and goes on")
+                log.exception(
+                    "the watchdog met something unexpected, as in a consumer that connects again, and goes on"
+                )
             if self._waited >= PATIENCE:
                 log.critical(
-                    "work has waited for %g s beside an idle child: this worker is deaf and ends", self._waited
+                    "work has waited for %g s beside an idle child: this worker has stalled and ends", self._waited
                 )
                 self._end()
                 return
@@ -92,5 +94,5 @@ class Ear:
 
 
 def leave() -> None:
-    """End at once: a deaf event loop may not come to an orderly shutdown any more."""
+    """End at once: a stalled event loop may not come to an orderly shutdown any more."""
     os._exit(EXIT)

@@ -93,7 +93,7 @@ class Live:
         return True
 
     def rename(self, new: str, old: str) -> bool:
-        """Carry cursor, hand and history of a schedule over to its new name; False if that was done, or cannot be."""
+        """Carry a schedule's cursor, override and history over to its new name; False if done, or it cannot be."""
         return bool(self.store.call("rename", new, old))
 
     def last_run(self, schedule: str) -> str:

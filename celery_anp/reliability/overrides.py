@@ -16,7 +16,7 @@ from celery_anp.errors import Refused
 from celery_anp.reliability.run import iso, moment
 from celery_anp.reliability.store import Store
 
-#: Who lays a hand on a schedule that failed too often in a row.
+#: Who pauses a schedule that failed too often in a row.
 ITSELF = "anp"
 
 Move = Literal["pause", "resume", "disable", "enable"]
@@ -29,8 +29,8 @@ _WHEN: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
-    """An operator's hand on a schedule: none of its ticks run. It may have ended."""
+class Override:
+    """An operator's override of a schedule: none of its ticks run. It may have ended."""
 
     kind: Literal["paused", "disabled"]
     by: str
@@ -87,8 +87,8 @@ class Backfill:
         return {**times, "rate": self.rate, "by": self.by, "planned": self.planned, "left": self.left}
 
 
-class Hands:
-    """Reads and lays operators' hands.
+class Overrides:
+    """Reads and sets operators' overrides.
 
     Args:
         store: the ledger's store.
@@ -97,22 +97,22 @@ class Hands:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def all(self) -> dict[str, Hand]:
-        """By schedule the last hand laid on it, in force or ended."""
+    def all(self) -> dict[str, Override]:
+        """By schedule the last override of it, in force or ended."""
         raw: Mapping[str, str] = self.store.read("hgetall", self.store.key("hands"))
-        return {name: _hand(text) for name, text in raw.items()}
+        return {name: _override(text) for name, text in raw.items()}
 
-    def on(self, schedule: str) -> Hand | None:
-        """The last hand laid on a schedule, in force or ended."""
+    def on(self, schedule: str) -> Override | None:
+        """The last override of a schedule, in force or ended."""
         text = self.store.read("hget", self.store.key("hands"), schedule)
-        return _hand(text) if text else None
+        return _override(text) if text else None
 
     def history(self, schedule: str, limit: int = 20) -> list[Deed]:
         """What was done to a schedule, the newest first."""
         lines = self.store.read("lrange", self.store.key(f"hands:{schedule}"), 0, limit - 1)
         return [_deed(json.loads(line)) for line in lines]
 
-    def lay(self, schedule: str, what: Move, by: str, note: str = "", seconds: float | None = None) -> Hand:
+    def apply(self, schedule: str, what: Move, by: str, note: str = "", seconds: float | None = None) -> Override:
         """Pause, resume, disable or enable a schedule.
 
         Args:
@@ -123,7 +123,7 @@ class Hands:
             seconds: how long a pause lasts; None for until it is resumed.
 
         Returns:
-            The hand after it.
+            The override after it.
 
         Raises:
             Refused: what holds now forbids it.
@@ -133,7 +133,7 @@ class Hands:
         if word == "refused":
             given = f"{schedule}, which is {'neither paused nor disabled' if answer == 'none' else answer}"
             raise Refused(f"{what} is not possible", expected=_WHEN[what], given=given)
-        return _hand(answer)
+        return _override(answer)
 
     def backfills(self) -> dict[str, Backfill]:
         """By schedule the backfill under way."""
@@ -168,11 +168,11 @@ def read_backfills(raw: Mapping[str, str]) -> dict[str, Backfill]:
     return {name: Backfill(**{**held, **{key: int(held[key]) for key in whole}}) for name, held in found.items()}
 
 
-def _hand(text: str) -> Hand:
+def _override(text: str) -> Override:
     held = json.loads(text)
     since = moment(held["since"])
     assert since is not None
-    return Hand(held["kind"], held["by"], held["note"], since, moment(held["until"]))
+    return Override(held["kind"], held["by"], held["note"], since, moment(held["until"]))
 
 
 def _deed(line: dict[str, Any]) -> Deed:

@@ -19,7 +19,7 @@ from celery_anp.node import revoke
 from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
-from celery_anp.node.watchdog import Ear, leave
+from celery_anp.node.watchdog import Watchdog, leave
 from celery_anp.seams import child_pipe, forked, shrinking
 from celery_anp.task import ReliableTask
 
@@ -63,18 +63,18 @@ class NodeStep(bootsteps.StartStopStep):
             sys.stderr.write(f"anp: {error}\n")
             sys.stderr.flush()
             os._exit(1)
-        self.ear = Ear(worker, app.ledger.separate(), lambda: self._end_deaf(app))
+        self.watchdog = Watchdog(worker, app.ledger.separate(), lambda: self._end_stalled(app))
         return self
 
     def start(self, worker: Any) -> None:
         """The blueprint starts: upkeep begins."""
         self.upkeep.start()
-        self.ear.start()
+        self.watchdog.start()
         worker.wait_for_soft_shutdown = self._silent_while(worker.wait_for_soft_shutdown)
 
     def close(self, _worker: Any) -> None:
         """The worker begins to shut down, with bodies that may take long: from now on it may be silent."""
-        self.ear.stop()
+        self.watchdog.stop()
 
     def stop(self, worker: Any) -> None:
         """The pool has ended: say goodbye."""
@@ -89,16 +89,16 @@ class NodeStep(bootsteps.StartStopStep):
         """Celery waits for the grace of a shutdown inside a signal handler, and hears nothing meanwhile."""
 
         def wait_silently() -> None:
-            self.ear.stop()
+            self.watchdog.stop()
             wait()
 
         return wait_silently
 
-    def _end_deaf(self, app: Any) -> None:
+    def _end_stalled(self, app: Any) -> None:
         app.lease.reconciler.ending = True
         for body in bodies(app):  # before another worker begins their runs
             children.kill(body.pid)
-        app.lease.stop("its worker had gone deaf")
+        app.lease.stop("its worker had stalled")
         leave()
 
 

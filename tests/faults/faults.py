@@ -137,7 +137,7 @@ def double_message(scene: Scene, step: Step) -> None:
 def delete_message(scene: Scene, step: Step) -> None:
     """The message that is rung next is gone from its list before anybody reads it."""
     assert step.next_ring
-    scene.go_deaf("default")
+    scene.stop_listening("default")
     step.next_ring(scene)
     eventually(lambda: scene.waiting_messages() > 0, 10, "a message to delete")
     scene.strike()

@@ -217,12 +217,12 @@ class Scene:
         """Let every worker that lives read a queue."""
         self._ask_all("add_consumer", queue=queue)
 
-    def go_deaf(self, queue: str) -> None:
+    def stop_listening(self, queue: str) -> None:
         """Let no worker read a queue."""
         self._ask_all("cancel_consumer", queue=queue)
 
     def hears(self) -> None:
-        """Every worker that lives answers: none is up but deaf."""
+        """Every worker that lives answers: none is up but stalled."""
         self._ask_all("ping")
 
     def _ask_all(self, command: str, **arguments: str) -> None:

@@ -21,7 +21,7 @@ from tests.support.stack import Process
 PAUSE = (1.5, 6.0)
 #: Seconds between two looks for processes that ended by themselves.
 LOOK = 0.1
-#: What is no fault, and yet ends a worker's bodies: it was deaf, or it failed.
+#: What is no fault, and yet ends a worker's bodies: it had stalled, or it failed.
 LEFT = "left by itself"
 
 

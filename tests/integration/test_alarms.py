@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery_anp.reliability.live import Live
-from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.overrides import Overrides
 from celery_anp.reliability.records import Decision
 from tests.support.moved import NODE, Moved, begin, new, settle
 from tests.support.told import START, alerts, decide, go, kinds, run, tick
@@ -60,13 +60,13 @@ def test_a_tick_skipped_for_overlap_is_late_all_the_same(ledger: Moved) -> None:
 
 def test_a_paused_schedule_does_not_become_late_and_is_watched_again_after(ledger: Moved) -> None:
     seen = decide(ledger, tick(0), after=60)
-    hands = Hands(ledger.store)
-    hands.lay("s", "pause", "ada")
+    overrides = Overrides(ledger.store)
+    overrides.apply("s", "pause", "ada")
     go(ledger, 60)
     seen = decide(ledger, tick(60), after=120, seen=seen)
     go(ledger, 60)
     assert kinds(ledger) == []
-    hands.lay("s", "resume", "ada")
+    overrides.apply("s", "resume", "ada")
     decide(ledger, tick(120), after=180, seen=seen)
     go(ledger, 11)
     assert kinds(ledger) == ["late"]
@@ -74,7 +74,7 @@ def test_a_paused_schedule_does_not_become_late_and_is_watched_again_after(ledge
 
 def test_a_tick_that_is_skipped_after_the_pause_it_fell_into_is_not_late(ledger: Moved) -> None:
     seen = decide(ledger, after=50)
-    Hands(ledger.store).lay("s", "pause", "ada", seconds=55)
+    Overrides(ledger.store).apply("s", "pause", "ada", seconds=55)
     go(ledger, 56)
     decide(ledger, tick(50), after=110, seen=seen)
     go(ledger, 10)
@@ -83,7 +83,7 @@ def test_a_tick_that_is_skipped_after_the_pause_it_fell_into_is_not_late(ledger:
 
 def test_a_pause_that_ends_by_itself_hides_no_dead_beat(ledger: Moved) -> None:
     seen = decide(ledger, tick(0), after=60)
-    Hands(ledger.store).lay("s", "pause", "ada", seconds=100)
+    Overrides(ledger.store).apply("s", "pause", "ada", seconds=100)
     decide(ledger, tick(60), after=120, seen=seen)
     go(ledger, 129)
     assert kinds(ledger) == []
@@ -93,7 +93,7 @@ def test_a_pause_that_ends_by_itself_hides_no_dead_beat(ledger: Moved) -> None:
 
 def test_what_falls_due_during_a_pause_is_asked_for_by_the_tick_after_it(ledger: Moved) -> None:
     decide(ledger, tick(0), after=60)
-    Hands(ledger.store).lay("s", "pause", "ada", seconds=30)
+    Overrides(ledger.store).apply("s", "pause", "ada", seconds=30)
     go(ledger, 69)
     assert kinds(ledger) == []
     go(ledger, 2)
@@ -102,10 +102,10 @@ def test_what_falls_due_during_a_pause_is_asked_for_by_the_tick_after_it(ledger:
 
 def test_a_resumed_schedule_is_late_when_no_beat_decides_its_next_tick(ledger: Moved) -> None:
     decide(ledger, tick(0), after=60)
-    hands = Hands(ledger.store)
-    hands.lay("s", "pause", "ada")
+    overrides = Overrides(ledger.store)
+    overrides.apply("s", "pause", "ada")
     go(ledger, 40)
-    hands.lay("s", "resume", "ada")
+    overrides.apply("s", "resume", "ada")
     go(ledger, 29)
     assert kinds(ledger) == []
     go(ledger, 2)
@@ -144,19 +144,19 @@ def test_so_many_failures_in_a_row_pause_the_schedule(ledger: Moved) -> None:
     for number in range(1, 4):
         ledger.plan([tick(number, pause_after=3)])
         run(ledger, f"s@{number}", "failed")
-        assert bool(Hands(ledger.store).on("s")) == (number == 3)
-    hand = Hands(ledger.store).on("s")
-    assert hand
-    assert (hand.kind, hand.by, hand.note, hand.until) == ("paused", "anp", "3 failures in a row, the last s@3", None)
+        assert bool(Overrides(ledger.store).on("s")) == (number == 3)
+    held = Overrides(ledger.store).on("s")
+    assert held
+    assert (held.kind, held.by, held.note, held.until) == ("paused", "anp", "3 failures in a row, the last s@3", None)
     assert kinds(ledger) == ["paused"]
-    assert Hands(ledger.store).history("s")[0].by == "anp"
+    assert Overrides(ledger.store).history("s")[0].by == "anp"
 
 
 def test_a_success_between_begins_the_count_anew(ledger: Moved) -> None:
     for number, outcome in enumerate(["failed", "failed", "succeeded", "failed", "failed"]):
         ledger.plan([tick(number, pause_after=3)])
         run(ledger, f"s@{number}", outcome)
-    assert Hands(ledger.store).on("s") is None
+    assert Overrides(ledger.store).on("s") is None
 
 
 def test_a_failure_and_its_rollback_are_one_failure(ledger: Moved) -> None:
@@ -165,10 +165,10 @@ def test_a_failure_and_its_rollback_are_one_failure(ledger: Moved) -> None:
     run(ledger, "s@1", "rolled_back")
     assert ledger.run("s@1").state == "rolled_back"
     ledger.operate("s@1", "retry", "ada")
-    assert Hands(ledger.store).on("s") is None
+    assert Overrides(ledger.store).on("s") is None
     run(ledger, "s@1", "failed")
     run(ledger, "s@1", "rolled_back")
-    assert Hands(ledger.store).on("s")
+    assert Overrides(ledger.store).on("s")
 
 
 def test_a_rollback_that_failed_and_is_done_again_is_no_second_failure(ledger: Moved) -> None:
@@ -177,7 +177,7 @@ def test_a_rollback_that_failed_and_is_done_again_is_no_second_failure(ledger: M
     run(ledger, "s@1", "rollback_failed")
     ledger.operate("s@1", "rollback", "ada")
     run(ledger, "s@1", "rolled_back")
-    assert Hands(ledger.store).on("s") is None
+    assert Overrides(ledger.store).on("s") is None
 
 
 def test_a_cancelled_run_that_was_undone_is_no_failure(ledger: Moved) -> None:
@@ -185,7 +185,7 @@ def test_a_cancelled_run_that_was_undone_is_no_failure(ledger: Moved) -> None:
     run(ledger, "s@1", "cancelled")
     run(ledger, "s@1", "rolled_back")
     assert (ledger.run("s@1").state, kinds(ledger)) == ("rolled_back", ["start"])
-    assert Hands(ledger.store).on("s") is None
+    assert Overrides(ledger.store).on("s") is None
 
 
 def test_a_run_that_takes_its_worker_down_too_often_is_told_once(ledger: Moved) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.overrides import Overrides
 from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.stack import Process, Stack
@@ -57,7 +57,7 @@ def test_an_edited_timing_applies_from_then_on_and_fires_nothing_at_once(stack: 
     eventually(lambda: stack.ledger.now() > now + 2500, 10, "two seconds")
     assert len(ticks(stack)) == count
     assert apart(ticks(stack)) == {timedelta(seconds=1)}
-    assert "every: 1 -> 3600" in Hands(stack.ledger.store).history("s")[0].note
+    assert "every: 1 -> 3600" in Overrides(stack.ledger.store).history("s")[0].note
 
 
 @pytest.mark.long
@@ -118,7 +118,7 @@ def test_a_renamed_schedule_loses_no_tick_and_keeps_its_pause(stack: Stack) -> N
     said(beat, "s goes on as fresh")
     eventually(lambda: len(ticks(stack, "fresh")) >= 3, 20, "ticks under the new name")
     assert apart(ticks(stack) + ticks(stack, "fresh")) == {timedelta(seconds=1)}
-    Hands(stack.ledger.store).lay("fresh", "pause", "ada")
+    Overrides(stack.ledger.store).apply("fresh", "pause", "ada")
     write(stack, every(1, "fresher", 'renamed_from = "fresh"'))
     said(beat, "fresh goes on as fresher")
     eventually(lambda: ticks(stack, "fresher"), 20, "a tick under the newest name")

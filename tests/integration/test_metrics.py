@@ -15,7 +15,7 @@ from redis import Redis
 from celery_anp.metrics import LedgerCollector
 from celery_anp.process import bound, port
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.overrides import Overrides
 from celery_anp.reliability.store import Store, connect
 from tests.support.eventually import eventually
 from tests.support.moved import NODE, Moved, begin, new, settle
@@ -84,7 +84,7 @@ def test_what_is_late_what_is_stopped_and_who_lives_is_told(stack: Stack) -> Non
     stack.beat(schedules=EACH_SECOND)  # nobody runs its ticks
     ledger = stack.ledger
     eventually(lambda: told(ledger)("schedule_late_seconds", schedule="s") is not None, 20, "the schedule to be late")
-    Hands(ledger.store).lay("s", "pause", "ann")
+    Overrides(ledger.store).apply("s", "pause", "ann")
     scrape = told(ledger)
     assert (scrape("nodes", kind="beat", release=""), scrape("nodes", kind="worker", release="")) == (1, 0)
     assert scrape("schedule_stopped", schedule="s", by="operator") == 1

@@ -164,16 +164,16 @@ def test_a_second_signal_ends_the_bodies_at_once_and_counts_against_no_run(stack
     assert entered(stack) == dict.fromkeys(runs, 2)
 
 
-def test_a_worker_that_waits_for_its_bodies_is_not_taken_for_deaf(stack: Stack) -> None:
-    stack.settings |= {"tasks": "tests.support.probe,tests.support.deafness", "grace": "8"}
-    worker = stack.worker(concurrency=2)  # one child is idle, work waits: a deaf worker ends after three seconds
+def test_a_worker_that_waits_for_its_bodies_is_not_taken_for_stalled(stack: Stack) -> None:
+    stack.settings |= {"tasks": "tests.support.probe,tests.support.stalled", "grace": "8"}
+    worker = stack.worker(concurrency=2)  # one child is idle, work waits: a stalled worker ends after three seconds
     run = probe.delay(str(stack.journal), [["sleep", 10]]).id
     eventually(lambda: stack.lines("begin"), 20, "the body to begin")
     worker.process.send_signal(signal.SIGQUIT)
     eventually(lambda: "Soft Shutdown" in worker.said(), 10, "the grace to begin")
     probe.delay(str(stack.journal), [["effect", "e"]], lock="other")
     worker.process.wait(timeout=30)
-    assert "deaf" not in worker.said()
+    assert "stalled" not in worker.said()
     assert "its worker was shut down" in stack.reaches(run, "queued").reason
 
 

@@ -19,7 +19,7 @@ from celery_anp.cli.schedules.declared import schedule_named
 from celery_anp.cli.schedules.overrides import By, Name, Note, operator
 from celery_anp.errors import BadUsage, Refused
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.overrides import Backfill, Hands
+from celery_anp.reliability.overrides import Backfill, Overrides
 from celery_anp.reliability.run import iso, moment, tick_id
 from celery_anp.settings import settings
 
@@ -49,7 +49,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - one for each option
     with ledger(to_read=dry_run) as found:
         one = schedule_named(name, found)
         if stop:
-            Hands(found.store).stop(name, operator(by), note)
+            Overrides(found.store).stop(name, operator(by), note)
             printing.say(f"the backfill of {name} has ended; what it planned goes on")
             return
         ticks = _ticks(one, _time(first, "--from"), _time(last, "--to") if last else found.now() // 1000, found)
@@ -57,7 +57,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - one for each option
         counts = _counts(one, ticks, found)
         if not dry_run:
             wanted = Backfill(str(uuid_utils.uuid7()), ticks[0] - 1, ticks[-1], rate, operator(by))
-            Hands(found.store).order(name, wanted, _words(ticks, note))
+            Overrides(found.store).order(name, wanted, _words(ticks, note))
     document = {"schedule": name, "from": _iso(ticks[0]), "to": _iso(ticks[-1]), "ticks": len(ticks), **counts}
     if json:
         printing.as_json({**document, "rate": rate, "ordered": not dry_run})

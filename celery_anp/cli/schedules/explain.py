@@ -12,7 +12,7 @@ from celery_anp.beat.schedule import Schedule
 from celery_anp.cli import printing
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.overrides import Overrides
 from celery_anp.reliability.run import Run, iso, tick_id
 
 #: The id of a row that stands for several ticks.
@@ -90,9 +90,9 @@ def _undecided(one: Schedule, tick: int, found: Ledger) -> str:
     if not one.enabled:
         return f"{one.name} is switched off in {one.file}: no tick of it is planned"
     if tick > now:
-        hand = Hands(found.store).on(one.name)
-        held = hand and hand.in_force(datetime.fromtimestamp(tick, UTC))
-        return f"it is not due yet{f'; the schedule is {hand.kind} then' if hand and held else ''}"
+        override = Overrides(found.store).on(one.name)
+        held = override and override.in_force(datetime.fromtimestamp(tick, UTC))
+        return f"it is not due yet{f'; the schedule is {override.kind} then' if override and held else ''}"
     cursor = int(found.cursors().get(one.name, "0").partition("|")[0] or 0) // 1000
     if cursor and cursor < tick:
         beats = sum(node.kind == "beat" for node in found.nodes())

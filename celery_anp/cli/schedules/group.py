@@ -19,14 +19,14 @@ from celery_anp.cli.schedules.crontab import import_cron
 from celery_anp.cli.schedules.declared import catalog, described, find, next_of, schedule_named, schedules, ticks_of
 from celery_anp.cli.schedules.explain import explain
 from celery_anp.cli.schedules.overrides import Name, disable, enable, in_force, pause, resume
-from celery_anp.cli.schedules.shown import portrait
+from celery_anp.cli.schedules.shown import gathered
 from celery_anp.cli.tasks import task_named, tell_begun
 from celery_anp.errors import LedgerUnavailable
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.overrides import Hand
+from celery_anp.reliability.overrides import Override
 from celery_anp.reliability.run import Run, iso, moment
 
-app = typer.Typer(no_args_is_help=True, help="When tasks run, and an operator's hand on it.")
+app = typer.Typer(no_args_is_help=True, help="When tasks run, and what operators override.")
 
 
 @app.command("list")
@@ -38,13 +38,13 @@ def list_schedules(json: AsJson = False) -> None:
     with ledger() as found:
         known = schedules(found)
         now = found.now() // 1000
-        hands, late = in_force(found), found.late()
-        rows = [(one, next_of(one, now), _last(found, one.name), hands.get(one.name)) for one in known.values()]
+        overrides, late = in_force(found), found.late()
+        rows = [(one, next_of(one, now), _last(found, one.name), overrides.get(one.name)) for one in known.values()]
     if json:
         printing.as_json([
-            {**described(one), "next": iso(due), "last": _brief(last), "hand": hand.public() if hand else None,
+            {**described(one), "next": iso(due), "last": _brief(last), "hand": override.public() if override else None,
              "late_since": iso(moment(late.get(one.name)))}
-            for one, due, last, hand in rows
+            for one, due, last, override in rows
         ])  # fmt: skip
         return
     columns = ("name", "task", "when", "next", "last run", "state", "owner")
@@ -68,7 +68,7 @@ def show(
             explained = explain(one, tick, found)
             printing.as_json(explained.public()) if json else printing.say(f"{name}: {explained.said}")
             return
-        shown = portrait(one, found, limit)
+        shown = gathered(one, found, limit)
     if json:
         printing.as_json(shown.public())
     else:
@@ -166,9 +166,9 @@ def _brief(run: Run | None) -> dict[str, Any] | None:
 
 
 def _row(
-    one: Schedule, due: datetime | None, last: Run | None, hand: Hand | None, *, is_late: bool
+    one: Schedule, due: datetime | None, last: Run | None, override: Override | None, *, is_late: bool
 ) -> tuple[object, ...]:
-    when = "off" if not one.enabled else hand.kind if hand else printing.clock(due)
+    when = "off" if not one.enabled else override.kind if override else printing.clock(due)
     ran = printing.clock(last.started_at or last.queued_at) if last else None
     state = last.state if last else None
     return one.name, one.task, one.when, when, ran, f"late, {state or 'no run'}" if is_late else state, one.owner

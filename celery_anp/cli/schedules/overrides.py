@@ -1,4 +1,4 @@
-"""`anp schedules pause | resume | disable | enable`: an operator's hand on a schedule."""
+"""`anp schedules pause | resume | disable | enable`: an operator's override of a schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import schedule_named
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.overrides import Hand, Hands, Move
+from celery_anp.reliability.overrides import Move, Override, Overrides
 
 Name = Annotated[str, typer.Argument(help="The schedule's name, as `anp schedules list` shows it.")]
 Note = Annotated[str, typer.Option("--note", help="Why; kept in the schedule's history.")]
@@ -35,7 +35,7 @@ def pause(
     Example: `anp schedules pause warm-hot-pages --for 2h --note "database upgrade"`
     """
     seconds = None if until_resumed else seconds_of(lasts, "--for")
-    _lay(name, "pause", by, note, seconds, json=json)
+    _apply(name, "pause", by, note, seconds, json=json)
 
 
 def resume(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> None:
@@ -43,7 +43,7 @@ def resume(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> No
 
     Example: `anp schedules resume warm-hot-pages`
     """
-    _lay(name, "resume", by, note, json=json)
+    _apply(name, "resume", by, note, json=json)
 
 
 def disable(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> None:
@@ -51,7 +51,7 @@ def disable(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> N
 
     Example: `anp schedules disable nightly-backup --note "moved to the new host"`
     """
-    _lay(name, "disable", by, note, json=json)
+    _apply(name, "disable", by, note, json=json)
 
 
 def enable(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> None:
@@ -59,7 +59,7 @@ def enable(name: Name, note: Note = "", by: By = "", json: AsJson = False) -> No
 
     Example: `anp schedules enable nightly-backup`
     """
-    _lay(name, "enable", by, note, json=json)
+    _apply(name, "enable", by, note, json=json)
 
 
 def seconds_of(text: str, option: str) -> int:
@@ -87,31 +87,31 @@ def operator(by: str) -> str:
         return "operator"
 
 
-def in_force(found: Ledger) -> dict[str, Hand]:
-    """By schedule the hands that hold now."""
+def in_force(found: Ledger) -> dict[str, Override]:
+    """By schedule the overrides that hold now."""
     now = printing.moment_of(found.now())
-    return {name: hand for name, hand in Hands(found.store).all().items() if hand.in_force(now)}
+    return {name: override for name, override in Overrides(found.store).all().items() if override.in_force(now)}
 
 
-def told(name: str, hand: Hand, now: datetime) -> str:
-    """How a schedule stands under a hand, in a sentence."""
-    if not hand.in_force(now):
+def told(name: str, override: Override, now: datetime) -> str:
+    """How a schedule stands under an override, in a sentence."""
+    if not override.in_force(now):
         return f"{name} runs again"
-    ends = f"until {printing.clock(hand.until)}" if hand.until else _without_end(hand)
-    note = f": {hand.note}" if hand.note else ""
-    return f"{name} is {hand.kind} by {hand.by} {ends}{note}"
+    ends = f"until {printing.clock(override.until)}" if override.until else _without_end(override)
+    note = f": {override.note}" if override.note else ""
+    return f"{name} is {override.kind} by {override.by} {ends}{note}"
 
 
-def _without_end(hand: Hand) -> str:
-    return "until it is resumed" if hand.kind == "paused" else "until it is enabled"
+def _without_end(override: Override) -> str:
+    return "until it is resumed" if override.kind == "paused" else "until it is enabled"
 
 
-def _lay(name: str, what: Move, by: str, note: str, seconds: float | None = None, *, json: bool) -> None:
+def _apply(name: str, what: Move, by: str, note: str, seconds: float | None = None, *, json: bool) -> None:
     with ledger(to_read=False) as found:
         schedule_named(name, found)
-        hand = Hands(found.store).lay(name, what, operator(by), note, seconds)
+        override = Overrides(found.store).apply(name, what, operator(by), note, seconds)
         now = printing.moment_of(found.now())
     if json:
-        printing.as_json({"schedule": name, **hand.public(), "in_force": hand.in_force(now)})
+        printing.as_json({"schedule": name, **override.public(), "in_force": override.in_force(now)})
     else:
-        printing.say(told(name, hand, now))
+        printing.say(told(name, override, now))

@@ -11,7 +11,7 @@ from celery_anp.cli import printing
 from celery_anp.cli.schedules.declared import described, ticks_of
 from celery_anp.cli.schedules.overrides import told
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.overrides import Backfill, Deed, Hand, Hands
+from celery_anp.reliability.overrides import Backfill, Deed, Override, Overrides
 from celery_anp.reliability.run import Run, iso, moment
 
 #: Next ticks that are shown.
@@ -19,7 +19,7 @@ TICKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class Shown:
     """What a schedule says, how it stands, and what was done to it."""
 
     one: Schedule
@@ -28,7 +28,7 @@ class Portrait:
     #: While it is late, by when it should have succeeded.
     late: datetime | None
     runs: list[Run]
-    hand: Hand | None
+    override: Override | None
     backfill: Backfill | None
     history: list[Deed]
 
@@ -38,7 +38,7 @@ class Portrait:
             **described(self.one),
             "next": [iso(tick) for tick in self.next],
             "late_since": iso(self.late),
-            "hand": self.hand.public() if self.hand else None,
+            "hand": self.override.public() if self.override else None,
             "backfill": self.backfill.public() if self.backfill else None,
             "history": [deed.public() for deed in self.history],
             "runs": [run.public() for run in self.runs],
@@ -49,8 +49,8 @@ class Portrait:
         printing.fields({**described(self.one), "next": ", ".join(printing.clock(tick) for tick in self.next)})
         if self.late:
             printing.say(f"\n{self.one.name} is late: it should have succeeded by {printing.clock(self.late)}")
-        if self.hand:
-            printing.say(f"\n{told(self.one.name, self.hand, self.now)}")
+        if self.override:
+            printing.say(f"\n{told(self.one.name, self.override, self.now)}")
         if self.backfill:
             done = self.backfill.public()
             printing.say(f"\na backfill by {done['by']} has reached {done['reached']} of {done['to']}")
@@ -63,7 +63,7 @@ class Portrait:
         printing.table(("run id", "state", "reason", "late"), rows)
 
 
-def portrait(one: Schedule, found: Ledger, limit: int) -> Portrait:
+def gathered(one: Schedule, found: Ledger, limit: int) -> Shown:
     """A schedule as the ledger knows it now.
 
     Args:
@@ -71,15 +71,15 @@ def portrait(one: Schedule, found: Ledger, limit: int) -> Portrait:
         found: the ledger.
         limit: at most so many runs.
     """
-    now, hands = printing.moment_of(found.now()), Hands(found.store)
-    hand = hands.on(one.name)
-    return Portrait(
+    now, overrides = printing.moment_of(found.now()), Overrides(found.store)
+    override = overrides.on(one.name)
+    return Shown(
         one=one,
         now=now,
         next=ticks_of(one, int(now.timestamp()), TICKS),
         late=moment(found.late().get(one.name)),
         runs=found.runs(limit, schedule=one.name),
-        hand=hand if hand and hand.in_force(now) else None,
-        backfill=hands.backfills().get(one.name),
-        history=hands.history(one.name, limit),
+        override=override if override and override.in_force(now) else None,
+        backfill=overrides.backfills().get(one.name),
+        history=overrides.history(one.name, limit),
     )

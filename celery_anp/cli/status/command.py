@@ -69,10 +69,10 @@ def _answers(seconds: int) -> list[Answer]:
 
 
 def _troubled(found: Ledger) -> tuple[dict[str, int], dict[str, str]]:
-    """Who is late and in nobody's hand, and whom its own failures have paused."""
-    hands = in_force(found)
-    late = {name: by for name, by in found.late().items() if name not in hands}
-    return late, {name: hand.note for name, hand in hands.items() if hand.by == ITSELF}
+    """Who is late and overridden by nobody, and whom its own failures have paused."""
+    overrides = in_force(found)
+    late = {name: by for name, by in found.late().items() if name not in overrides}
+    return late, {name: override.note for name, override in overrides.items() if override.by == ITSELF}
 
 
 def _site() -> str:

@@ -1,4 +1,4 @@
-"""An operator's hand on a schedule, backfills and generations: the scripts, one promise at a time, on a real Redis."""
+"""Overrides, backfills and generations: the scripts, one promise at a time, on a real Redis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from celery_anp.errors import Refused, Retired, StateLost
 from celery_anp.reliability.live import Live
-from celery_anp.reliability.overrides import Backfill, Hands
+from celery_anp.reliability.overrides import Backfill, Overrides
 from celery_anp.reliability.records import Decision, NewRun
 from tests.support.moved import NODE, Moved, begin, new, settle, state
 
@@ -32,7 +32,7 @@ def decide(ledger: Moved, *ticks: NewRun, seen: str = "", cursor: str = "c") -> 
 
 def backfill(ledger: Moved, todo: Backfill, *ticks: NewRun, last: bool = True) -> None:
     """One step of a backfill over some ticks."""
-    now = Hands(ledger.store).backfills().get("s", todo)
+    now = Overrides(ledger.store).backfills().get("s", todo)
     specs = [json.dumps(ledger.spec(replace(one, overlap="buffer_all", limit=9, backfill=True))) for one in ticks]
     ledger.store.call("backfill", "s", now.id, now.reached, int(last), *specs)
 
@@ -40,48 +40,48 @@ def backfill(ledger: Moved, todo: Backfill, *ticks: NewRun, last: bool = True) -
 def ordered(ledger: Moved, rate: int = 60) -> Backfill:
     """A backfill that was just ordered."""
     todo = Backfill("b1", START - 1, START + 100, rate, "ada")
-    Hands(ledger.store).order("s", todo, "")
+    Overrides(ledger.store).order("s", todo, "")
     return todo
 
 
 def test_a_tick_of_a_paused_schedule_is_skipped_and_says_by_whom_and_why(ledger: Moved) -> None:
-    Hands(ledger.store).lay("s", "pause", "ada", "database upgrade", seconds=60)
+    Overrides(ledger.store).apply("s", "pause", "ada", "database upgrade", seconds=60)
     assert decide(ledger, tick(1)) == [("skipped", "paused: by ada, database upgrade")]
 
 
 def test_a_pause_ends_by_itself(ledger: Moved) -> None:
-    Hands(ledger.store).lay("s", "pause", "ada", seconds=60)
+    Overrides(ledger.store).apply("s", "pause", "ada", seconds=60)
     ledger.go(60)
     assert decide(ledger, tick(60))[0][0] == "queued"
 
 
 def test_a_tick_of_the_pause_that_nobody_decided_until_its_end_is_skipped_all_the_same(ledger: Moved) -> None:
-    Hands(ledger.store).lay("s", "pause", "ada", seconds=60)
+    Overrides(ledger.store).apply("s", "pause", "ada", seconds=60)
     ledger.go(90)
     assert [what for what, _ in decide(ledger, tick(59), tick(60))] == ["skipped", "queued"]
 
 
 def test_resume_lets_the_next_tick_run_and_no_earlier_one(ledger: Moved) -> None:
-    hands = Hands(ledger.store)
-    hands.lay("s", "pause", "ada")
+    overrides = Overrides(ledger.store)
+    overrides.apply("s", "pause", "ada")
     ledger.go(30)
-    hands.lay("s", "resume", "bob")
+    overrides.apply("s", "resume", "bob")
     assert [what for what, _ in decide(ledger, tick(29), tick(30))] == ["skipped", "queued"]
-    assert [(deed.what, deed.by) for deed in hands.history("s")] == [("resume", "bob"), ("pause", "ada")]
+    assert [(deed.what, deed.by) for deed in overrides.history("s")] == [("resume", "bob"), ("pause", "ada")]
 
 
 def test_a_missed_tick_from_before_a_pause_does_not_run_while_it_lasts(ledger: Moved) -> None:
     ledger.go(50)
-    Hands(ledger.store).lay("s", "pause", "ada")
+    Overrides(ledger.store).apply("s", "pause", "ada")
     assert decide(ledger, tick(10))[0][0] == "skipped"
 
 
 def test_disable_outlasts_everything_until_it_is_enabled(ledger: Moved) -> None:
-    hands = Hands(ledger.store)
-    hands.lay("s", "disable", "ada")
+    overrides = Overrides(ledger.store)
+    overrides.apply("s", "disable", "ada")
     ledger.go(400 * 86_400)
     assert decide(ledger, tick(5))[0] == ("skipped", "disabled: by ada")
-    hands.lay("s", "enable", "ada")
+    overrides.apply("s", "enable", "ada")
     assert decide(ledger, tick(400 * 86_400), seen="c")[0][0] == "queued"
 
 
@@ -89,14 +89,14 @@ def test_disable_outlasts_everything_until_it_is_enabled(ledger: Moved) -> None:
     ("before", "what"), [("", "resume"), ("", "enable"), ("disable", "pause"), ("pause", "enable")]
 )
 def test_a_move_that_does_not_fit_is_refused_and_changes_nothing(ledger: Moved, before: Any, what: Any) -> None:
-    hands = Hands(ledger.store)
+    overrides = Overrides(ledger.store)
     if before:
-        hands.lay("s", before, "ada")
-    held = hands.on("s")
+        overrides.apply("s", before, "ada")
+    held = overrides.on("s")
     with pytest.raises(Refused):
-        hands.lay("s", what, "bob")
-    assert hands.on("s") == held
-    assert len(hands.history("s")) == bool(before)
+        overrides.apply("s", what, "bob")
+    assert overrides.on("s") == held
+    assert len(overrides.history("s")) == bool(before)
 
 
 def test_a_replayed_request_is_one_line_and_does_not_move_the_end(ledger: Moved) -> None:
@@ -104,14 +104,14 @@ def test_a_replayed_request_is_one_line_and_does_not_move_the_end(ledger: Moved)
     first = ledger.store.call(*request)
     ledger.go(10)
     assert ledger.store.call(*request) == first
-    assert len(Hands(ledger.store).history("s")) == 1
+    assert len(Overrides(ledger.store).history("s")) == 1
 
 
 def test_a_second_pause_moves_the_end_and_keeps_the_beginning(ledger: Moved) -> None:
-    hands = Hands(ledger.store)
-    first = hands.lay("s", "pause", "ada", seconds=60)
+    overrides = Overrides(ledger.store)
+    first = overrides.apply("s", "pause", "ada", seconds=60)
     ledger.go(30)
-    second = hands.lay("s", "pause", "bob", seconds=60)
+    second = overrides.apply("s", "pause", "bob", seconds=60)
     assert second.since == first.since
     assert second.until
     assert first.until
@@ -119,7 +119,7 @@ def test_a_second_pause_moves_the_end_and_keeps_the_beginning(ledger: Moved) -> 
 
 
 def test_a_backfill_runs_what_was_skipped_and_leaves_what_ran(ledger: Moved) -> None:
-    Hands(ledger.store).lay("s", "pause", "ada", seconds=10)
+    Overrides(ledger.store).apply("s", "pause", "ada", seconds=10)
     decide(ledger, tick(1), tick(2))
     ledger.go(20)
     ledger.heartbeat(NODE)
@@ -134,8 +134,8 @@ def test_a_backfill_runs_what_was_skipped_and_leaves_what_ran(ledger: Moved) -> 
     settle(ledger, "s@1")
     backfill(ledger, todo, tick(20))
     assert (state(ledger, "s@1"), state(ledger, "s@20")) == ("succeeded", "succeeded")
-    assert Hands(ledger.store).backfills() == {}
-    assert Hands(ledger.store).history("s")[0].note == "ran 1, left 1 as they were"
+    assert Overrides(ledger.store).backfills() == {}
+    assert Overrides(ledger.store).history("s")[0].note == "ran 1, left 1 as they were"
 
 
 def test_a_backfill_has_one_run_under_way_and_a_live_tick_waits_for_it_and_is_not_skipped(ledger: Moved) -> None:
@@ -172,18 +172,18 @@ def test_a_step_that_another_beat_took_is_not_taken_again(ledger: Moved) -> None
     specs = [json.dumps(ledger.spec(tick(1, lock="", backfill=True)))]
     for _ in range(2):
         ledger.store.call("backfill", "s", todo.id, todo.reached, 0, *specs)
-    now = Hands(ledger.store).backfills()["s"]
+    now = Overrides(ledger.store).backfills()["s"]
     assert (now.planned, now.left) == (1, 0)
 
 
 def test_a_second_backfill_of_a_schedule_is_refused_until_the_first_is_stopped(ledger: Moved) -> None:
     ordered(ledger)
-    hands, other = Hands(ledger.store), Backfill("b2", 1, 2, 60, "bob")
+    overrides, other = Overrides(ledger.store), Backfill("b2", 1, 2, 60, "bob")
     with pytest.raises(Refused):
-        hands.order("s", other, "")
-    hands.stop("s", "bob", "wrong range")
-    hands.order("s", other, "")
-    assert hands.backfills()["s"].id == "b2"
+        overrides.order("s", other, "")
+    overrides.stop("s", "bob", "wrong range")
+    overrides.order("s", other, "")
+    assert overrides.backfills()["s"].id == "b2"
 
 
 def test_a_tick_that_was_only_counted_cannot_be_retried(ledger: Moved) -> None:
@@ -251,12 +251,12 @@ def test_a_schedule_that_is_gone_takes_its_cursor_along(ledger: Moved) -> None:
 
 
 def test_a_renamed_schedule_keeps_cursor_pause_and_history_and_is_renamed_once(ledger: Moved) -> None:
-    live, hands = Live(ledger.store), Hands(ledger.store)
+    live, overrides = Live(ledger.store), Overrides(ledger.store)
     decide(ledger, tick(1), cursor="1000|t")
-    hands.lay("s", "pause", "ada")
+    overrides.apply("s", "pause", "ada")
     assert live.rename("new", "s")
     assert not live.rename("new", "s")
     assert ledger.cursors() == {"new": "1000|t"}
-    assert hands.on("s") is None
-    assert hands.on("new")
-    assert [deed.what for deed in hands.history("new")] == ["renamed", "pause"]
+    assert overrides.on("s") is None
+    assert overrides.on("new")
+    assert [deed.what for deed in overrides.history("new")] == ["renamed", "pause"]

@@ -12,7 +12,7 @@ import pytest
 
 from celery_anp.node.outbox import LANES
 from celery_anp.process import port
-from celery_anp.reliability.overrides import Hands
+from celery_anp.reliability.overrides import Overrides
 from tests.support.eventually import eventually
 from tests.support.receiver import Receiver, Request
 from tests.support.stack import Stack
@@ -49,9 +49,9 @@ def test_failures_in_a_row_pause_a_schedule_and_are_told_once_by_any_number_of_n
         stack.beat(schedules=schedules(stack, '[["fail", "KeyError"]]', "pause_after = 2"))
         eventually(lambda: len(receiver.requests) >= 3, 40, "two refusals and one that is taken")
         eventually(lambda: not waiting(stack), 10, "nothing to wait any more")
-        hand = Hands(stack.ledger.store).on("s")
-        assert hand
-        assert hand.by == "anp"
+        override = Overrides(stack.ledger.store).on("s")
+        assert override
+        assert override.by == "anp"
         told = documents(receiver)
         assert {document["id"] for document in told} == {told[0]["id"]}
         assert receiver.requests[0].headers["Idempotency-Key"] == told[0]["id"]
@@ -116,7 +116,7 @@ def test_a_receiver_of_pings_that_hangs_holds_up_no_alert(stack: Stack) -> None:
         stack.worker()
         more = f'ping_url = "{hanging.url}"\npause_after = 4'
         stack.beat(schedules=schedules(stack, '[["fail", "KeyError"]]', more))
-        eventually(lambda: Hands(stack.ledger.store).on("s"), 30, "the pause")
+        eventually(lambda: Overrides(stack.ledger.store).on("s"), 30, "the pause")
         eventually(lambda: receiver.requests, 6, "the alert, while eight pings wait for a receiver that hangs")
         assert documents(receiver)[0]["kind"] == "paused"
         told = stack.anp("status")
@@ -143,7 +143,7 @@ def test_no_secret_of_a_run_is_told_outside(stack: Stack) -> None:
         assert not any("hunter2" in body for body in told)
 
 
-def test_no_thread_of_the_courier_imports_a_module() -> None:
+def test_no_thread_of_the_outbox_imports_a_module() -> None:
     """A child forked meanwhile would wait for ever at the same import: seen, as tasks that never ended."""
     with Receiver() as receiver:
         script = f"""

@@ -23,39 +23,39 @@ from tests.support.proxy import Proxy
 from tests.support.stack import Process, Stack
 
 
-def goes_deaf(worker: Process) -> list[Any]:
+def stalls(worker: Process) -> list[Any]:
     """It hears nothing more, of five calls that are made now, and ends by itself."""
     os.kill(worker.pid, signal.SIGUSR2)
     late = [add.delay(n, n) for n in range(5)]
-    eventually(lambda: worker.process.poll() is not None, 30, "the deaf worker to end")
+    eventually(lambda: worker.process.poll() is not None, 30, "the stalled worker to end")
     assert worker.process.returncode == EXIT
     return late
 
 
-def test_a_deaf_worker_ends_for_its_supervisor_and_its_work_goes_to_another(stack: Stack) -> None:
-    stack.settings["tasks"] = "tests.support.probe,tests.support.deafness"
+def test_a_stalled_worker_ends_for_its_supervisor_and_its_work_goes_to_another(stack: Stack) -> None:
+    stack.settings["tasks"] = "tests.support.probe,tests.support.stalled"
     worker = stack.worker(concurrency=1)
     assert add.delay(1, 2).get(timeout=10) == 3
-    late = goes_deaf(worker)
-    assert "is deaf" in worker.said()
+    late = stalls(worker)
+    assert "has stalled" in worker.said()
     stack.worker()
     assert [stack.reaches(r.id, "succeeded", 30).result for r in late] == [0, 2, 4, 6, 8]
 
 
-def test_a_deaf_worker_is_found_beside_a_busy_child_whose_run_goes_back(stack: Stack) -> None:
-    stack.settings["tasks"] = "tests.support.probe,tests.support.deafness"
+def test_a_stalled_worker_is_found_beside_a_busy_child_whose_run_goes_back(stack: Stack) -> None:
+    stack.settings["tasks"] = "tests.support.probe,tests.support.stalled"
     journal = Journal(stack.journal)
     worker = stack.worker(concurrency=2)
     busy = probe.delay(str(stack.journal), [["gate", "open"]])
     at = eventually(lambda: journal.lines("at"), 20, "the body to stand at its gate")[0]
-    late = goes_deaf(worker)
+    late = stalls(worker)
     eventually(lambda: not psutil.pid_exists(at["pid"]), 5, "its body to be gone")
     journal.open("open")
     stack.worker()
     assert [stack.reaches(r.id, "succeeded", 30).result for r in late] == [0, 2, 4, 6, 8]
     run = stack.reaches(busy.id, "succeeded", 30)
     assert run.attempts == 2
-    assert [step.reason for step in run.history if "shut down" in step.reason or "deaf" in step.reason]
+    assert [step.reason for step in run.history if "shut down" in step.reason or "stalled" in step.reason]
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_worker_that_ends_while_it_connects_again_hears_its_child_to_the_end(h
 
 
 def test_a_busy_worker_stays_and_one_that_holds_work_back_for_its_rate_limit(stack: Stack) -> None:
-    stack.settings["tasks"] = "tests.support.probe,tests.support.deafness"
+    stack.settings["tasks"] = "tests.support.probe,tests.support.stalled"
     worker = stack.worker(concurrency=1)
     waits = stack.worker("-Q", "rare", concurrency=1)
     held_back = [rare.apply_async((n,), queue="rare") for n in range(6)]
