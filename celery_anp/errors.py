@@ -65,12 +65,6 @@ class BadResult(AnpError):
     retry_safe = False
 
 
-class NotAsExpected(AnpError):
-    """A task ended, but its expected result was not met."""
-
-    retry_safe = True
-
-
 class UnknownName(BadUsage):
     """A task, schedule or run was named that does not exist."""
 

@@ -17,6 +17,7 @@ from celery_anp.process.port import free
 from celery_anp.settings import read, settings
 from tests.support.mariadb import MariaDB, missing
 from tests.support.stack import Stack
+from tests.support.wheel import Installed, install
 from worker.app import app
 
 TASKS = "tests.support.probe"
@@ -98,6 +99,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'empty.sqlite3'}"
     server: MariaDB = request.getfixturevalue("mariadb")
     return server.database()
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The engine's wheel, installed."""
+    return install(tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture

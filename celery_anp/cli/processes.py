@@ -8,6 +8,7 @@ import typer
 
 from celery_anp import log
 from celery_anp.cli import which_app
+from celery_anp.errors import BadUsage
 from celery_anp.settings import settings
 
 #: Workers here learn of each other through the ledger.
@@ -42,7 +43,11 @@ def flower(
 
     Example: `anp flower --port 5556`
     """
-    from celery_anp.screen.serve import serve
+    try:
+        from celery_anp.screen.serve import serve
+    except ModuleNotFoundError as missing:
+        needed = "pip install 'celery-anp[flower]'"
+        raise BadUsage("Flower is not installed", expected=needed, given=str(missing)) from None
 
     serve(which_app.chosen(), settings(), port=port, address=address, control=control, further=context.args)
 

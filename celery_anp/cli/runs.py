@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
 
 from celery_anp.cli import printing, which_app
+from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson, Limit
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.story import outcome, tell
@@ -56,48 +56,49 @@ def show(run_id: RunId, json: AsJson = False) -> None:
 
 
 @app.command("rollback")
-def rollback(run_id: RunId, note: Note = "", json: AsJson = False) -> None:
+def rollback(run_id: RunId, note: Note = "", by: By = "", json: AsJson = False) -> None:
     """Undo a finished run with its task's rollback hook.
 
     Example: `anp runs rollback publish-due-posts@2026-11-21T21:55:00Z --note "wrong posts"`
     """
-    _operate(run_id, "rollback", note, json=json)
+    _operate(run_id, "rollback", by, note, json=json)
 
 
 @app.command("retry")
-def retry(run_id: RunId, note: Note = "", json: AsJson = False) -> None:
+def retry(run_id: RunId, note: Note = "", by: By = "", json: AsJson = False) -> None:
     """Run a run again that failed, was skipped or expired; it keeps its id.
 
     Example: `anp runs retry cache.warm#nightly`
     """
-    _operate(run_id, "retry", note, json=json)
+    _operate(run_id, "retry", by, note, json=json)
 
 
 @app.command("cancel")
-def cancel(run_id: RunId, note: Note = "", json: AsJson = False) -> None:
+def cancel(run_id: RunId, note: Note = "", by: By = "", json: AsJson = False) -> None:
     """End a run that is not finished. One that is running is marked: its task sees it, and its next failure ends it.
 
     Example: `anp runs cancel cache.warm#nightly --note "wrong site"`
     """
-    _operate(run_id, "cancel", note, json=json)
+    _operate(run_id, "cancel", by, note, json=json)
 
 
 @app.command("resolve")
 def resolve(
     run_id: RunId,
     note: Annotated[str, typer.Option(help="What was done by hand; it is kept in the run's history.")],
+    by: By = "",
     json: AsJson = False,
 ) -> None:
     """Say that a run whose rollback failed was put right by hand; its lock goes on.
 
     Example: `anp runs resolve content.import#7 --note "rows removed by hand"`
     """
-    _operate(run_id, "resolve", note, json=json)
+    _operate(run_id, "resolve", by, note, json=json)
 
 
-def _operate(run_id: str, what: Operation, note: str, *, json: bool) -> None:
+def _operate(run_id: str, what: Operation, by: str, note: str, *, json: bool) -> None:
     with ledger(to_read=False) as found:
-        run, rung = found.operate(run_id, what, getpass.getuser(), note)
+        run, rung = found.operate(run_id, what, operator(by), note)
         _ring(rung)
     if json:
         printing.as_json(run.public())

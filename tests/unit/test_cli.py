@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from celery_anp.cli import printing
+from celery_anp.cli import by, printing
 from celery_anp.cli.tasks import parsed
 from celery_anp.errors import BadInput
 from celery_anp.settings import environment
@@ -144,3 +144,13 @@ def test_a_table_in_a_pipe_is_neither_cut_nor_coloured(capsys: pytest.CaptureFix
 )
 def test_durations_read_as_people_say_them(seconds: float | None, told: str) -> None:
     assert printing.ago(seconds) == told
+
+
+@pytest.mark.parametrize("error", [KeyError("getpwuid(): uid not found: 10001"), OSError("No username set")])
+def test_a_user_without_a_name_can_operate(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert by.operator("") == "operator"
+    assert by.operator("ada") == "ada"

@@ -13,10 +13,11 @@ import uuid_utils
 from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
 from celery_anp.cli import printing
+from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import schedule_named
-from celery_anp.cli.schedules.overrides import By, Name, Note, operator
+from celery_anp.cli.schedules.overrides import Name, Note
 from celery_anp.errors import BadUsage, Refused
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import Backfill, Overrides

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from celery_anp import duration
 from celery_anp.cli import printing
+from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import schedule_named
@@ -19,7 +19,6 @@ from celery_anp.reliability.overrides import Move, Override, Overrides
 
 Name = Annotated[str, typer.Argument(help="The schedule's name, as `anp schedules list` shows it.")]
 Note = Annotated[str, typer.Option("--note", help="Why; kept in the schedule's history.")]
-By = Annotated[str, typer.Option("--by", help="Who answers for it; you, unless you say otherwise.")]
 
 
 def pause(
@@ -75,16 +74,6 @@ def seconds_of(text: str, option: str) -> int:
     if seconds < 1:
         raise BadUsage(f"{option} cannot be used", expected="at least one second", given=repr(text))
     return seconds
-
-
-def operator(by: str) -> str:
-    """Who answers: as given, else the user of this process."""
-    if by:
-        return by
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "operator"
 
 
 def in_force(found: Ledger) -> dict[str, Override]:
