@@ -6,6 +6,9 @@ away, or a soft time limit that came while it counted. These pass: the count sta
 links of the last part are due again. Where a chord does fail, all that waits for it hears of it, in a chord around it
 too.
 
+Celery before 5.7 drops the parts with the size: they are kept aside too. It has no claim: a guarded body is one run by
+its frozen id, one that is not guarded may be sent twice after such a wait.
+
 Limit: it knows Celery's ways of counting by the names of `celery.backends.redis`; `tests/integration/test_links.py`
 and `test_canvas.py` notice when they change. A chord whose last part is not guarded fails as Celery's do: it has no
 row that could be told again.
@@ -40,8 +43,10 @@ PATIENCE = 60.0
 PAUSE = 0.5
 #: Seconds that a size is kept aside where chords have no end of their own.
 KEPT = 30 * 86400
-#: The end of the key of a size that is kept aside, beside Celery's own.
+#: The end of the key of a size that is kept aside, beside Celery's own; the same behind the key of the parts.
 KEPT_ASIDE = ".anp"
+#: Celery's own: size, count of added parts, parts.
+OWN = (".s", ".t", ".j")
 #: The end of the key of a set: the parts that bodies have added.
 ADDED = ".anp-added"
 
@@ -52,13 +57,26 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('INCR', KEYS[2])
 """
 
-#: KEYS: the size that was kept aside, Celery's own, and Celery's claim. ARGV: seconds that the size lives, and 1 to
-#: give back the claim too. Does nothing to a chord that is done.
+#: KEYS: Celery's claim; then three of Celery's own and the same kept aside. ARGV: seconds that they live, and 1 to give
+#: back the claim too. Does nothing to a chord that is done.
 RESTORE = """
-local size, claim = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[3])
+local size, claim = redis.call('GET', KEYS[5]), redis.call('GET', KEYS[1])
 if not size or claim == 'done' then return 0 end
-if claim and ARGV[2] == '1' then redis.call('DEL', KEYS[3]) end
-if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], size, 'EX', ARGV[1]) end
+if claim and ARGV[2] == '1' then redis.call('DEL', KEYS[1]) end
+for own = 2, 4 do
+  if redis.call('EXISTS', KEYS[own]) == 0 and redis.call('COPY', KEYS[own + 3], KEYS[own]) == 1 then
+    redis.call('EXPIRE', KEYS[own], ARGV[1])
+  end
+end
+return 1
+"""
+
+#: KEYS: three of Celery's own, and the same kept aside. ARGV: seconds that they live.
+KEEP = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+for own = 1, 3 do
+  if redis.call('COPY', KEYS[own], KEYS[own + 3], 'REPLACE') == 1 then redis.call('EXPIRE', KEYS[own + 3], ARGV[1]) end
+end
 return 1
 """
 
@@ -91,7 +109,6 @@ class PatientChords:
 
     app: Any
     client: Any
-    chord_expires: Any
     get_key_for_group: Callable[[str, str], Any]
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, *args: Any, **kw: Any) -> Any:
@@ -124,7 +141,7 @@ class PatientChords:
             failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
             # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
             links.fail(self.app, self.app.ledger, callback, exc or RunEnded(f"a chord failed: {cause!r}"))
-            self.client.delete(self.get_key_for_group(counting.group, KEPT_ASIDE))
+            self.client.delete(*self._aside(counting.group))
         except PASSING as error:
             raise self._waits(counting.group, error) from None
         else:
@@ -166,23 +183,32 @@ class PatientChords:
             group: the chord's.
             unclaim: give back the claim too: who held it is not sending any more.
         """
-        keys = [self.get_key_for_group(group, end) for end in (KEPT_ASIDE, ".s", ".c")]
-        self.client.eval(RESTORE, len(keys), *keys, self.chord_expires or KEPT, int(unclaim))
+        keys = [self.get_key_for_group(group, ".c"), *self._own(group), *self._aside(group)]
+        self.client.eval(RESTORE, len(keys), *keys, self._kept, int(unclaim))
 
     def add_to_chord(self, group_id: str, result: Any) -> Any:
         """Count a part that a body adds; one that it adds again in another attempt is counted already."""
         if not isinstance(self, RedisBackend):
             return super().add_to_chord(group_id, result)  # type: ignore[misc]
         keys = [self.get_key_for_group(group_id, end) for end in (ADDED, ".t")]
-        return self.client.eval(ADD, len(keys), *keys, result.id, self.chord_expires or KEPT)
+        return self.client.eval(ADD, len(keys), *keys, result.id, self._kept)
 
     def _waits(self, group: str, cause: BaseException) -> ChordWaits:
         """Celery drops the size when it fails a chord: keep it aside, for us or whoever comes after us."""
-        size = patiently(partial(self.client.get, self.get_key_for_group(group, ".s")))
-        if size is not None:
-            aside = self.get_key_for_group(group, KEPT_ASIDE)
-            patiently(partial(self.client.set, aside, size, ex=self.chord_expires or KEPT))
+        keys = [*self._own(group), *self._aside(group)]
+        patiently(partial(self.client.eval, KEEP, len(keys), *keys, self._kept))
         return ChordWaits(cause)
+
+    def _own(self, group: str) -> list[Any]:
+        return [self.get_key_for_group(group, end) for end in OWN]
+
+    def _aside(self, group: str) -> list[Any]:
+        return [self.get_key_for_group(group, end) for end in (KEPT_ASIDE, *(KEPT_ASIDE + end for end in OWN[1:]))]
+
+    @property
+    def _kept(self) -> int:
+        """Seconds that a chord lives; Celery before 5.7 has no setting of its own for it."""
+        return int(getattr(self, "chord_expires", None) or KEPT)
 
     def _has_failed(self, group: str) -> bool:
         """Whether a part failed: a chord of chains and groups meets the error of its part as its own."""

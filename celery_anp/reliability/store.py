@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 import redis
-from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.backoff import FullJitterBackoff, NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
@@ -73,7 +73,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
         "socket_keepalive": True,
         "health_check_interval": 30,
         "decode_responses": decode,
-        "retry": Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), retries),
+        "retry": Retry(FullJitterBackoff(cap=1, base=0.05), retries),
         "retry_on_error": [ConnectionError, TimeoutError, ReadOnlyError],
         **security.tls(url),
     }

@@ -91,10 +91,18 @@ class LedgerConsumer(Consumer):
 
         Celery ends the pool right after; a death that the lease thread sees before the goodbye would count as one.
         """
+        self._ends_bodies()
+        super().cancel_active_requests()
+
+    def cancel_all_unacked_requests(self) -> None:
+        """What Celery 5.5 calls the same."""
+        self._ends_bodies()
+        super().cancel_all_unacked_requests()
+
+    def _ends_bodies(self) -> None:
         lease = getattr(self.app, "lease", None)
         if lease is not None:
             lease.reconciler.ending = True
-        super().cancel_active_requests()
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """A message with a task that is not registered here; ours go to the ledger, others are Celery's."""
