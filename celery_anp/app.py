@@ -20,7 +20,8 @@ from celery_anp.reliability.ledger import Ledger
 from celery_anp.seams import worker_step
 from celery_anp.seams.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from celery_anp.sending import publisher
-from celery_anp.sending.draft import DRAFT, draft, shown
+from celery_anp.sending.call import OPTION, Call
+from celery_anp.sending.draft import draft, shown
 from celery_anp.settings import Settings, settings
 from celery_anp.task import ReliableTask
 
@@ -70,19 +71,20 @@ class GuardedApp(Celery):
                 raise BadUsage(f"{name!r} is not guarded here, so it takes no {unkept.pop()}")
             return super().send_task(name, args, kwargs, **options)
         checked = task.contract.check(tuple(args or ()), dict(kwargs or {}))
-        drafted = draft(task, checked, options)
-        headers = {**(options.pop("headers", None) or {}), DRAFT: drafted}
+        call = Call(draft(task, checked, options))
+        run_id = call.draft.new.run_id
         if task.contract.secrets:
-            headers["anp_secret"] = list(task.contract.secrets)
-        tail = self.sent_chains.refuse(drafted.new.run_id, options)
+            options["headers"] = {**(options.get("headers") or {}), "anp_secret": list(task.contract.secrets)}
+        tail = self.sent_chains.refuse(run_id, options)
         for kind in options.keys() & {"link", "link_error"}:
             options[kind] = [links.frozen(self, link) for link in links.listed(options[kind])]
         result = super().send_task(
-            name, checked.args, checked.kwargs, task_id=drafted.new.run_id, headers=headers,
-            **{**options, **shown(task, checked)},
+            name, checked.args, checked.kwargs, task_id=run_id,
+            **{**options, **shown(task, checked), OPTION: call},
         )  # fmt: skip
-        self.sent_chains.remember(tail, drafted.new.run_id)
-        return result if drafted.first in (None, result.id) else type(result)(drafted.first)
+        self.sent_chains.remember(tail, run_id)
+        first = call.planned.run_id if call.planned else run_id
+        return result if first == result.id else type(result)(first)
 
     def _connection(self, *where: Any, transport_options: Any = None, **options: Any) -> Any:
         """An app that has options of its own for its broker keeps them; what it leaves out stays guarded."""

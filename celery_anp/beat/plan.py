@@ -18,6 +18,7 @@ from celery_anp.contract.signature import Checked
 from celery_anp.reliability.records import Decision, NewRun
 from celery_anp.reliability.run import tick_id
 from celery_anp.sending import publisher
+from celery_anp.sending.message import completed
 from celery_anp.task import ReliableTask
 
 #: Seconds after its due time within which a tick counts as on time.
@@ -257,7 +258,7 @@ class Planner:
             checked = Checked(schedule.args, dict(schedule.input), {}, {})
             message, queue, priority = publisher.message_for(task, identity, checked, wanted)
             new = NewRun(identity, task.name, "", "", "", overlap="allow_all", unguarded=True, release=self.app.release)
-            return publisher.complete(new, message, queue, priority, sends=self._sends(queue))
+            return completed(new, message, queue, priority, sends=self._sends(queue))
         checked = self._checked[schedule.name]
         message, queue, priority = publisher.message_for(task, identity, checked, wanted)
         (lock, overlap), limit = task.lock_of(checked.fields), task.limit
@@ -268,7 +269,7 @@ class Planner:
             limit=limit, hook=task.has_rollback, meta_key=task.meta_key(identity),
             release=task.release,
         )  # fmt: skip
-        return publisher.complete(new, message, queue, priority, sends=self._sends(queue))
+        return completed(new, message, queue, priority, sends=self._sends(queue))
 
     def _sends(self, queue: str) -> bool:
         """Whether the script sends the message; not where somebody wants to hear of each publish."""

@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from celery_anp.errors import BadUsage, LedgerFull, LedgerUnavailable, RunEnded
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
-from celery_anp.sending import publisher
+from celery_anp.sending.message import LINKS
 
 log = get_logger(__name__)
 
@@ -207,7 +207,7 @@ def links_of(request: Any) -> dict[str, Any]:
     Args:
         request: the run's, as Celery has it.
     """
-    found = {name: getattr(request, name, None) for name in publisher.LINKS}
+    found = {name: getattr(request, name, None) for name in LINKS}
     kept = {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
     return kept if any(kept.values()) else {}
 

@@ -25,6 +25,7 @@ from celery_anp.reliability.retry import Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
 from celery_anp.security import ERROR_LIMIT, RESULT_LIMIT
 from celery_anp.sending import publisher
+from celery_anp.sending.message import LINKS
 
 log = get_task_logger(__name__)
 
@@ -63,7 +64,7 @@ class Settlement:
     def ignore(self, ignored: Ignore) -> NoReturn:
         """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs."""
         chord = self.task.request.chord
-        following = {**dict.fromkeys(publisher.LINKS), "chord": chord} if chord else {}
+        following = {**dict.fromkeys(LINKS), "chord": chord} if chord else {}
         self._settle("succeeded", following=following, reason=f"ignored: {ignored}", as_expected=1)
         raise ignored
 
@@ -188,7 +189,7 @@ class Settlement:
         """The body changed what follows it, which its row must know."""
         attempt, store = self.attempt, self.task.ledger.store
         row = json.loads(attempt.ask(store.read, "hget", self.task.ledger.row_key(attempt.run_id), "message"))
-        row["body"][2].update({name: following.get(name) for name in publisher.LINKS})
+        row["body"][2].update({name: following.get(name) for name in LINKS})
         return {"message": json.dumps(row), "linked": int(bool(following))}
 
     def _described(self, error: BaseException) -> str:

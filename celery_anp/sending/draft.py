@@ -17,18 +17,13 @@ from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.records import NewRun
 
-#: The header that carries the draft from `send_task` to the publisher, inside one process.
-DRAFT = "anp_draft"
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Draft:
-    """A checked call on its way to become a row."""
+    """A checked call that is to become a row."""
 
     task: DeclaredTask
     new: NewRun
-    #: The run that the caller gets, once it is planned: an earlier one where `unique_for` says so.
-    first: str | None = None
 
 
 def run_id(task: str, key: str | None) -> str:

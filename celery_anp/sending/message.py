@@ -8,7 +8,9 @@ publishes after the row is planned.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -16,13 +18,15 @@ from celery.app.amqp import task_message
 from kombu.utils import json
 
 from celery_anp.errors import LimitExceeded
-from celery_anp.reliability.records import Told
+from celery_anp.reliability.records import NewRun, Told
 from celery_anp.security import INPUT_LIMIT
 
 #: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
 STAMP = "anp_rung"
 #: The header of a message whose task is not guarded: nothing but the broker brings it back.
 PLAIN = "anp_plain"
+#: Embedded parts of a message that make it a link of a canvas.
+LINKS = ("callbacks", "errbacks", "chain", "chord")
 #: Properties of a message that its row keeps.
 KEPT = ("correlation_id", "reply_to")
 
@@ -59,6 +63,38 @@ def pack(message: task_message, queue: str, priority: int | None) -> tuple[str, 
         },
     })  # fmt: skip
     return kept, f'{{"headers": {headers[:-1]}, "{STAMP}": 0}}, {rest[1:]}'
+
+
+def list_key(queue: str, priority: int | None) -> str:
+    """The broker's list for a queue and priority, as kombu's Redis transport names it."""
+    steps = (0, 3, 6, 9)
+    step = steps[bisect(steps, min(max(priority or 0, 0), 9)) - 1]
+    return f"{queue}\x06\x16{step}" if step else queue
+
+
+def completed(
+    new: NewRun,
+    message: task_message,
+    queue: str,
+    priority: int | None,
+    told: Told | None = None,
+    *,
+    sends: bool = False,
+) -> NewRun:
+    """A row with the message that Celery built for it; with `sends`, the script that plans it also sends it."""
+    embed = message.body[2]
+    if new.unguarded:
+        message.headers[PLAIN] = True
+    kept, wire = pack(message, queue, priority)
+    return replace(
+        new,
+        message=kept,
+        queue=queue,
+        list=list_key(queue, priority),
+        linked=any(embed.get(name) for name in LINKS),
+        wire=wire if sends else "",
+        told=told,
+    )
 
 
 def event(dispatcher: Any, kind: str, fields: dict[str, Any], database: int) -> Told:
@@ -103,12 +139,12 @@ class Doorbell:
 
     Args:
         producer: kombu's, for whatever else is published meanwhile (events).
-        plan: gets the message, after the signals had their say on its headers, and its priority.
+        plan: gets the message, after the signals had their say on its headers, and `priority`.
     """
 
-    def __init__(self, producer: Any, plan: Callable[[task_message, int | None], None]) -> None:
+    def __init__(self, producer: Any, plan: Callable[..., object]) -> None:
         self._producer = producer
-        self._plan: Callable[[task_message, int | None], None] | None = plan
+        self._plan: Callable[..., object] | None = plan
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
@@ -119,5 +155,5 @@ class Doorbell:
         if plan is None:
             return self._producer.publish(body, **options)
         properties = {name: options[name] for name in KEPT if options.get(name) is not None}
-        plan(task_message(options["headers"], properties, body, None), options.get("priority"))
+        plan(task_message(options["headers"], properties, body, None), priority=options.get("priority"))
         return None

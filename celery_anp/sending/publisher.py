@@ -6,10 +6,8 @@ Celery's event of it: one round trip. Elsewhere kombu publishes both once the ro
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,9 +19,10 @@ from kombu.utils import json
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
 from celery_anp.reliability import sentinel
-from celery_anp.reliability.records import NewRun, Ring, Told
-from celery_anp.sending.draft import DRAFT, Draft, secret_fields, shown
-from celery_anp.sending.message import PLAIN, STAMP, Doorbell, event, pack
+from celery_anp.reliability.records import Ring, Told
+from celery_anp.sending.call import OPTION, Call
+from celery_anp.sending.draft import secret_fields, shown
+from celery_anp.sending.message import PLAIN, STAMP, Doorbell, event
 from celery_anp.settings import settings
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Embedded parts of a message that make it a link of a canvas.
-LINKS = ("callbacks", "errbacks", "chain", "chord")
 #: Options of a publish that only kombu can follow.
 DELIVERY = ("exchange", "routing_key", "exchange_type", "compression", "expiration")
 #: Options of the transport that change where an event goes.
@@ -48,35 +45,6 @@ def broker_url(app: Any) -> str:
     return f"{url}?service={service}" if sentinel.is_sentinel(url) and service and "?" not in url else url
 
 
-def list_key(queue: str, priority: int | None) -> str:
-    """The broker's list for a queue and priority, as kombu's Redis transport names it."""
-    steps = (0, 3, 6, 9)
-    step = steps[bisect(steps, min(max(priority or 0, 0), 9)) - 1]
-    return f"{queue}\x06\x16{step}" if step else queue
-
-
-def complete(new: NewRun, message: task_message, queue: str, priority: int | None, *, sends: bool = False) -> NewRun:
-    """A row with the message that Celery built for it; with `sends`, the script that plans it also sends it."""
-    embed = message.body[2]
-    if new.unguarded:
-        message.headers[PLAIN] = True
-    kept, wire = pack(message, queue, priority)
-    return replace(
-        new,
-        message=kept,
-        queue=queue,
-        list=list_key(queue, priority),
-        linked=any(embed.get(name) for name in LINKS),
-        wire=wire if sends else "",
-    )
-
-
-def plan(drafted: Draft, queue: str, message: task_message, priority: int | None, told: Told | None) -> None:
-    """Plan a row whose script also sends its message and tells of it."""
-    new = replace(complete(drafted.new, message, queue, priority, sends=True), told=told)
-    drafted.first = drafted.task.ledger.plan([new])[0][0].run_id
-
-
 class LedgerAMQP(AMQP):
     """Celery's publisher with the ledger before it."""
 
@@ -84,21 +52,19 @@ class LedgerAMQP(AMQP):
         send = super()._create_task_sender()
 
         def plan_then_send(producer: Any, name: str, message: task_message, **options: Any) -> Any:
-            headers = dict(options.pop("headers", None) or {})
-            drafted: Draft | None = headers.pop(DRAFT, None)
-            if drafted is None:
-                return send(producer, name, message, headers=headers, **options)
-            message.headers.update(headers)
+            call: Call | None = options.pop(OPTION, None)
+            if call is None:
+                return send(producer, name, message, **options)
+            message.headers.update(options.pop("headers", None) or {})
             queue = self.queue_name(options.get("queue"))
             if self.sends_itself(queue, options):
-                told = self._told(drafted, queue, message, options)
+                told = self._told(queue, message, options)
                 if told:
                     message = message._replace(sent_event=None)
-                return send(Doorbell(producer, partial(plan, drafted, queue, told=told)), name, message, **options)
-            new = complete(drafted.new, message, queue, options.get("priority"))
-            planned, ring = drafted.task.ledger.plan([new])
-            drafted.first = planned[0].run_id
-            if any(run_id == new.run_id for run_id, _ in ring.messages):
+                plan = partial(call.plan, queue=queue, told=told, sends=True)
+                return send(Doorbell(producer, plan), name, message, **options)
+            ring = call.plan(message, queue, options.get("priority"), sends=False)
+            if any(run_id == call.draft.new.run_id for run_id, _ in ring.messages):
                 return send(producer, name, message, headers={STAMP: ring.stamp}, **options)
             return None
 
@@ -120,14 +86,14 @@ class LedgerAMQP(AMQP):
         plain = self._plain_lists[queue] and options.get("serializer", "json") == "json"
         return plain and not any(options.get(name) for name in DELIVERY)
 
-    def _told(self, drafted: Draft, queue: str, message: task_message, options: Mapping[str, Any]) -> Told | None:
+    def _told(self, queue: str, message: task_message, options: Mapping[str, Any]) -> Told | None:
         """The event that a message is sent, as Celery makes it; None where there is none, or kombu shall publish it."""
         conf = self.app.conf
         kombus = (conf.broker_transport_options or {}).keys() & FANOUT or conf.event_serializer != "json"
         if not message.sent_event or options.get("event_dispatcher") or kombus:
             return None
         fields = {**message.sent_event, "queue": queue, "exchange": "", "routing_key": queue}
-        return event(self._teller, "task-sent", fields, drafted.task.ledger.store.database)
+        return event(self._teller, "task-sent", fields, self.app.ledger.store.database)
 
     @cached_property
     def _teller(self) -> Any:

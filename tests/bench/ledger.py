@@ -11,6 +11,7 @@ from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.records import Begun, NewRun
 from celery_anp.sending import publisher
 from celery_anp.sending.draft import draft
+from celery_anp.sending.message import completed
 
 NODE = "bench"
 #: Rows that one script plans.
@@ -28,7 +29,7 @@ def rows(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
         checked = task.contract.check((number,), {})
         new = draft(task, checked, {}).new
         message, queue, priority = publisher.message_for(task, new.run_id, checked)
-        yield replace(publisher.complete(new, message, queue, priority), **changes)
+        yield replace(completed(new, message, queue, priority), **changes)
 
 
 def planned(ledger: Ledger, news: Iterator[NewRun]) -> Iterator[NewRun]:

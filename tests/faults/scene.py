@@ -26,6 +26,7 @@ from celery_anp.reliability.run import Run
 from celery_anp.sending import publisher
 from celery_anp.sending.draft import draft
 from tests.faults.bodies import Deaths, Ended
+from celery_anp.sending.message import completed
 from tests.support.eventually import eventually
 from tests.support.journal import Journal, Line
 from tests.support.linked import LinkedStack
@@ -157,7 +158,7 @@ class Scene:
         message, name, priority = publisher.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
         message.headers.update(group=links.pop("group", None), group_index=links.pop("group_index", 0))
         message.body[2].update(links)
-        return publisher.complete(new, message, name, priority)
+        return completed(new, message, name, priority)
 
     def send(self, *script: list[Any], lock: str = "", queue: str = "", ring: bool = True) -> str:
         """Plan a run and ring, as a beat does.

@@ -151,3 +151,35 @@ def test_an_enqueue_without_redis_says_that_nothing_was_planned() -> None:
 
     with pytest.raises(LedgerUnavailable, match="Redis does not answer"):
         nothing.delay()
+
+
+def traced(send: Any) -> Any:
+    """`Celery.send_task` as sentry-sdk wraps it: the headers are copied into the headers, and must be JSON."""
+
+    def send_traced(self: Any, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        headers = {**(options.pop("headers", None) or {}), "sentry-trace": "t1"}
+        return send(
+            self, name, args, kwargs, headers={**headers, "headers": json.loads(json.dumps(headers))}, **options
+        )
+
+    return send_traced
+
+
+@pytest.mark.parametrize("sends", [True, False])
+def test_headers_may_be_copied_into_json_on_the_way(redis: Redis, monkeypatch: pytest.MonkeyPatch, sends: bool) -> None:
+    heard: list[Any] = []
+
+    def listen(headers: dict[str, Any], **_: Any) -> None:
+        heard.append(json.loads(json.dumps(headers)))
+
+    monkeypatch.setattr(Celery, "send_task", traced(Celery.send_task))
+    monkeypatch.setattr(app.amqp, "sends_itself", lambda *_: sends)
+    before_task_publish.connect(listen)
+    try:
+        result = add.apply_async((1, 2), headers={"own": 1})
+    finally:
+        before_task_publish.disconnect(listen)
+    headers = taken(redis)[1].headers
+    assert headers["headers"] == {"own": 1, "sentry-trace": "t1"}
+    assert [one["id"] for one in heard] == [headers["id"]] == [result.id]
+    assert not any("anp_call" in one for one in heard)
