@@ -20,8 +20,8 @@ from celery_anp.reliability.ledger import Ledger
 from celery_anp.seams import worker_step
 from celery_anp.seams.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from celery_anp.sending import publisher
-from celery_anp.sending.call import OPTION, Call
-from celery_anp.sending.draft import draft, shown
+from celery_anp.sending.call import OPTION, called
+from celery_anp.sending.message import shown
 from celery_anp.settings import Settings, settings
 from celery_anp.task import ReliableTask
 
@@ -71,8 +71,8 @@ class GuardedApp(Celery):
                 raise BadUsage(f"{name!r} is not guarded here, so it takes no {unkept.pop()}")
             return super().send_task(name, args, kwargs, **options)
         checked = task.contract.check(tuple(args or ()), dict(kwargs or {}))
-        call = Call(draft(task, checked, options))
-        run_id = call.draft.new.run_id
+        call = called(task, checked, options)
+        run_id = call.new.run_id
         if task.contract.secrets:
             options["headers"] = {**(options.get("headers") or {}), "anp_secret": list(task.contract.secrets)}
         tail = self.sent_chains.refuse(run_id, options)

@@ -27,8 +27,9 @@ from celery_anp.reliability.records import Begun
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.security import UNDO_ENTRY_LIMIT
 from celery_anp.sending import publisher
-from celery_anp.sending.draft import draft, seconds_until
-from celery_anp.sending.message import LINKS, STAMP, completed
+from celery_anp.sending.call import seconds_until
+from celery_anp.sending.draft import draft
+from celery_anp.sending.message import LINKS, STAMP, built, written
 
 log = get_task_logger(__name__)
 
@@ -124,13 +125,12 @@ class ReliableTask(DeclaredTask):
     def _adopt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A message from a producer that does not know the ledger: its row is planned on receipt."""
         checked = self.contract.check(args, kwargs)
-        message, queue, priority = publisher.message_for(self, request.id, checked)
+        message, queue, priority = built(self, request.id, checked)
         message.headers.update({name: getattr(request, name, None) for name in publisher.FAMILY})
         links.name_own(self.app, request)
         embed = {name: getattr(request, name, None) for name in LINKS}
         message = message._replace(body=(checked.args, checked.kwargs, embed))
-        drafted = draft(self, checked, {"task_id": request.id})
-        self.ledger.plan([completed(drafted.new, message, queue, priority)])
+        self.ledger.plan([draft(self, request.id, checked, written(message, queue, priority))])
 
     def _check_stored(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
         """The input was checked when it was enqueued: if it does not fit now, the task has changed since."""

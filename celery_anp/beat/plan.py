@@ -15,10 +15,10 @@ from celery.signals import after_task_publish, before_task_publish
 from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
 from celery_anp.contract.signature import Checked
-from celery_anp.reliability.records import Decision, NewRun
+from celery_anp.reliability.records import Decision, Key, LockUse, NewRun, Tick, Timing
 from celery_anp.reliability.run import tick_id
-from celery_anp.sending import publisher
-from celery_anp.sending.message import completed
+from celery_anp.sending.draft import draft, skipped
+from celery_anp.sending.message import built, written
 from celery_anp.task import ReliableTask
 
 #: Seconds after its due time within which a tick counts as on time.
@@ -206,8 +206,8 @@ class Planner:
         Returns:
             The row to plan.
         """
-        new = self._waiting(self._new(schedule, identity))
-        return replace(new, digest=self._checked[schedule.name].digest(), stands_for=schedule.name)
+        digest = Key(self._checked[schedule.name].digest())
+        return self._waiting(self._new(schedule, identity, key=digest, stands_for=schedule.name))
 
     def backfilled(self, schedule: Schedule, tick: int) -> NewRun:
         """The run of a tick of the past: after everything that is live, and without a deadline.
@@ -220,13 +220,13 @@ class Planner:
             The row to plan.
         """
         last = schedule.model_copy(update={"priority": LAST})
-        new = self._new(last, tick_id(schedule.name, tick))
-        new = new if new.overlap == "allow_all" else self._waiting(new)
-        return replace(new, schedule=schedule.name, tick=tick * 1000, backfill=True)
+        of = Tick(schedule.name, tick * 1000, backfill=True)
+        new = self._new(last, tick_id(schedule.name, tick), tick=of)
+        return new if new.lock.overlap == "allow_all" else self._waiting(new)
 
     def _waiting(self, new: NewRun) -> NewRun:
         """A run that waits for its lock as one by hand does, whatever its schedule says of ticks."""
-        return replace(new, overlap="buffer_all", limit=self.app.tasks[new.task].limit)
+        return replace(new, lock=LockUse(new.lock.name, "buffer_all", self.app.tasks[new.task].limit))
 
     @staticmethod
     def _late_by(schedule: Schedule, tick: int | None) -> int:
@@ -239,37 +239,27 @@ class Planner:
         return schedule.timing if schedule.enabled else OFF
 
     def _run(self, schedule: Schedule, tick: int, *, caught_up: bool) -> NewRun:
-        new = self._new(schedule, tick_id(schedule.name, tick))
         deadline = (tick + schedule.start_deadline) * 1000 if schedule.start_deadline else 0
         due = int((tick + occurrences.jitter(schedule, tick)) * 1000)
-        new = replace(
-            new, schedule=schedule.name, tick=tick * 1000, due=due, deadline=deadline,
-            late=self._late_by(schedule, tick), pause_after=schedule.pause_after or 0, ping=schedule.ping_url or "",
+        of = Tick(
+            schedule.name, tick * 1000, self._late_by(schedule, tick), schedule.pause_after or 0,
+            schedule.ping_url or "",
         )  # fmt: skip
+        new = self._new(schedule, tick_id(schedule.name, tick), timing=Timing(due, deadline=deadline), tick=of)
         if caught_up and "overlap" not in schedule.model_fields_set:
-            new = replace(new, overlap="buffer_all", limit=schedule.catchup_limit)
+            return replace(new, lock=replace(new.lock, overlap="buffer_all", limit=schedule.catchup_limit))
         return new
 
-    def _new(self, schedule: Schedule, identity: str) -> NewRun:
+    def _new(self, schedule: Schedule, identity: str, **about: Any) -> NewRun:
         task = self.app.tasks[schedule.task]
         options = {**schedule.options, "queue": schedule.queue, "priority": schedule.priority}
         wanted = {name: value for name, value in options.items() if value is not None}
-        if not isinstance(task, ReliableTask):
-            checked = Checked(schedule.args, dict(schedule.input), {}, {})
-            message, queue, priority = publisher.message_for(task, identity, checked, wanted)
-            new = NewRun(identity, task.name, "", "", "", overlap="allow_all", unguarded=True, release=self.app.release)
-            return completed(new, message, queue, priority, sends=self._sends(queue))
-        checked = self._checked[schedule.name]
-        message, queue, priority = publisher.message_for(task, identity, checked, wanted)
-        (lock, overlap), limit = task.lock_of(checked.fields), task.limit
-        if "overlap" in schedule.model_fields_set or overlap is None:
-            overlap, limit = schedule.overlap, schedule.overlap_limit
-        new = NewRun(
-            identity, task.name, "", "", "", lock=lock or f"schedule:{schedule.name}", overlap=overlap,
-            limit=limit, hook=task.has_rollback, meta_key=task.meta_key(identity),
-            release=task.release,
-        )  # fmt: skip
-        return completed(new, message, queue, priority, sends=self._sends(queue))
+        guarded = isinstance(task, ReliableTask)
+        checked = self._checked[schedule.name] if guarded else Checked(schedule.args, dict(schedule.input), {}, {})
+        message, queue, priority = built(task, identity, checked, wanted)
+        text = written(message, queue, priority, plain=not guarded, sends=self._sends(queue))
+        lock = _lock(schedule, task, checked) if guarded else None
+        return draft(task, identity, checked, text, lock=lock, **about)
 
     def _sends(self, queue: str) -> bool:
         """Whether the script sends the message; not where somebody wants to hear of each publish."""
@@ -282,7 +272,14 @@ class Planner:
         if count > 1:
             identity = f"{identity}..{tick_id('', last)[1:]}"
             reason = f"catchup: {count}{'+' if count >= COUNTED else ''} ticks were due while no beat was running"
-        return NewRun(
-            identity, schedule.task, "", "", "", schedule=schedule.name, tick=first * 1000, ends="skipped",
-            reason=reason, release=self.app.release,
-        )  # fmt: skip
+        tick = Tick(schedule.name, first * 1000)
+        return skipped(schedule.task, identity, tick, reason, self.app.release)
+
+
+def _lock(schedule: Schedule, task: ReliableTask, checked: Checked) -> LockUse:
+    """What a run of a schedule locks, the schedule's own name unless the task says otherwise."""
+    name, overlap = task.lock_of(checked.fields)
+    limit = task.limit
+    if "overlap" in schedule.model_fields_set or overlap is None:
+        overlap, limit = schedule.overlap, schedule.overlap_limit
+    return LockUse(name or f"schedule:{schedule.name}", overlap, limit)

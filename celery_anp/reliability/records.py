@@ -25,57 +25,104 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class NewRun:
-    """What is planned: the row of one run. Times are milliseconds since the epoch."""
+class Message:
+    """What begins a run, and where it goes."""
 
-    run_id: str
-    task: str
     #: The whole message, JSON: headers, properties, body, queue, priority.
-    message: str
-    #: The broker's list that the message goes to.
+    text: str
+    #: The broker's list that it goes to.
     list: str
     queue: str
-    lock: str = ""
-    overlap: str = "buffer_all"
-    limit: int = 1000
+    #: It carries links: callbacks, errbacks, a chain or a chord.
+    linked: bool = False
+    #: The message as the broker's list holds it: the script that plans the run sends it too. Empty: the caller does.
+    wire: str = ""
+    #: Celery's event that it is sent, told by the same script.
+    told: Told | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a run begins. Times are milliseconds since the epoch by Redis' clock."""
+
     #: Absolute due time, or 0 for now.
     due: int = 0
-    #: Due this many milliseconds from now by Redis' clock, instead of `due`.
+    #: Due this many milliseconds from now, instead of `due`.
     delay: int | None = None
     #: After this time it does not begin any more; 0 for never.
     deadline: int = 0
-    schedule: str = ""
-    tick: int = 0
-    #: Digest of the input, compared when an idempotency key comes again.
-    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LockUse:
+    """The lock that a run takes, and what it does where the lock is taken."""
+
+    #: Empty for none.
+    name: str = ""
+    overlap: str = "buffer_all"
+    #: With `buffer_all`: runs that may wait for it.
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What makes two calls one run."""
+
+    #: Of the input, compared when an idempotency key comes again.
+    digest: str
     #: Milliseconds for which calls with the same input get this run; 0 for never.
     unique_for: int = 0
-    #: The task has a rollback hook.
-    hook: bool = False
-    #: The task is not guarded: the run ends as sent once its message is out.
-    unguarded: bool = False
-    #: It makes up for a tick of the past: a live tick that meets it waits instead of being skipped.
-    backfill: bool = False
-    #: The schedule that an operator runs by hand with it: its success counts as one of the schedule.
-    stands_for: str = ""
-    #: By when its schedule must have succeeded; 0 for no such promise.
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The tick that a run is of, and what its schedule promises."""
+
+    schedule: str
+    #: Its due time, ms since the epoch.
+    time: int
+    #: By when its schedule must have succeeded (ms); 0 for no such promise.
     late: int = 0
     #: Failures in a row after which its schedule is paused; 0 for never.
     pause_after: int = 0
     #: Where its start and its end are pinged.
     ping: str = ""
-    #: The message carries links: callbacks, errbacks, a chain or a chord.
-    linked: bool = False
+    #: It makes up for a tick of the past: a live tick that meets it waits instead of being skipped.
+    backfill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A row that is only a decision ends at once."""
+
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is planned: the row of one run. `sending.draft` builds it."""
+
+    run_id: str
+    #: Name of its task.
+    task: str
+    #: Of who plans it.
+    release: str = ""
+    #: The task has a rollback hook.
+    hook: bool = False
+    #: The task is not guarded: the run ends as sent once its message is out.
+    unguarded: bool = False
     #: Celery's result key.
     meta_key: str = ""
-    #: The message as the broker's list holds it: the script that plans the run sends it too. Empty: the caller does.
-    wire: str = ""
-    #: Celery's event that it is sent, told by the same script.
-    told: Told | None = None
-    release: str = ""
-    #: The row is only a decision: it ends at once in this state.
-    ends: str = ""
-    reason: str = ""
+    #: None where it is only a decision, or while Celery is still to build it.
+    message: Message | None = None
+    timing: Timing = Timing()
+    lock: LockUse = LockUse()
+    key: Key | None = None
+    tick: Tick | None = None
+    #: The schedule that an operator runs by hand with it: its success counts as one of the schedule.
+    stands_for: str = ""
+    end: End | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,28 +207,42 @@ class Keeping:
 def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
     """A run as the scripts plan it (planning.lua): what stands at its default is left out."""
     row: dict[str, Any] = {
-        "task": run.task, "message": run.message, "list": run.list, "queue": run.queue, "lock": run.lock,
-        "overlap": run.overlap, "limit": run.limit, "deadline": run.deadline, "hook": int(run.hook),
-        "linked": int(run.linked), "unguarded": int(run.unguarded), "meta_key": run.meta_key,
-        "release": run.release, "backfill": int(run.backfill), "late": run.late, "pause_after": run.pause_after,
-        "ping": run.ping, "stands_for": run.stands_for,
+        "task": run.task, "release": run.release, "hook": int(run.hook), "unguarded": int(run.unguarded),
+        "meta_key": run.meta_key, "stands_for": run.stands_for, "deadline": run.timing.deadline,
+        "lock": run.lock.name, "overlap": run.lock.overlap, "limit": run.lock.limit,
         "keep_short": keeping.short, "keep_long": keeping.long, "keep_rows": keeping.rows,
     }  # fmt: skip
-    row = {name: str(value) for name, value in row.items() if value not in ("", 0)}
-    if run.schedule:
-        row |= {"schedule": run.schedule, "tick": str(run.tick)}
-    spec: dict[str, Any] = {"id": run.run_id, "row": row, "due": run.due, "digest": run.digest}
-    if run.unique_for:
-        spec |= {"unique": f"{run.task}:{run.digest}", "unique_for": str(run.unique_for)}
-    if run.delay is not None:
-        spec["delay"] = run.delay
-    if run.ends:
-        spec |= {"ends": run.ends, "reason": run.reason}
-    if run.wire:
-        spec["wire"] = run.wire
-    if run.told:
-        spec |= {"channel": run.told.channel, "told": run.told.text}
+    row |= _of_message(run.message) | _of_tick(run.tick)
+    spec: dict[str, Any] = {
+        "id": run.run_id, "row": {name: str(value) for name, value in row.items() if value not in ("", 0)},
+        "due": run.timing.due, "digest": run.key.digest if run.key else "",
+    }  # fmt: skip
+    if run.key and run.key.unique_for:
+        spec |= {"unique": f"{run.task}:{run.key.digest}", "unique_for": str(run.key.unique_for)}
+    if run.timing.delay is not None:
+        spec["delay"] = run.timing.delay
+    if run.end:
+        spec |= {"ends": run.end.state, "reason": run.end.reason}
+    if run.message and run.message.wire:
+        spec["wire"] = run.message.wire
+    if run.message and run.message.told:
+        spec |= {"channel": run.message.told.channel, "told": run.message.told.text}
     return spec
+
+
+def _of_message(message: Message | None) -> dict[str, Any]:
+    if message is None:
+        return {}
+    return {"message": message.text, "list": message.list, "queue": message.queue, "linked": int(message.linked)}
+
+
+def _of_tick(tick: Tick | None) -> dict[str, Any]:
+    if tick is None:
+        return {}
+    return {
+        "schedule": tick.schedule, "tick": str(tick.time), "late": tick.late, "pause_after": tick.pause_after,
+        "ping": tick.ping, "backfill": int(tick.backfill),
+    }  # fmt: skip
 
 
 def read_planned(answer: Sequence[str]) -> Planned:

@@ -9,16 +9,16 @@ publishes after the row is planned.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
 from celery.app.amqp import task_message
 from kombu.utils import json
 
+from celery_anp.contract.signature import Checked
 from celery_anp.errors import LimitExceeded
-from celery_anp.reliability.records import NewRun, Told
+from celery_anp.reliability.records import Message, Told
 from celery_anp.security import INPUT_LIMIT
 
 #: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
@@ -72,29 +72,79 @@ def list_key(queue: str, priority: int | None) -> str:
     return f"{queue}\x06\x16{step}" if step else queue
 
 
-def completed(
-    new: NewRun,
+def written(
     message: task_message,
     queue: str,
     priority: int | None,
     told: Told | None = None,
     *,
+    plain: bool = False,
     sends: bool = False,
-) -> NewRun:
-    """A row with the message that Celery built for it; with `sends`, the script that plans it also sends it."""
-    embed = message.body[2]
-    if new.unguarded:
+) -> Message:
+    """A message for its row.
+
+    Args:
+        message: as Celery built it.
+        queue: the queue's name.
+        priority: 0 to 9, or None.
+        told: Celery's event that it is sent, which the script tells.
+        plain: its task is not guarded: nothing but the broker brings it back.
+        sends: whether the script that plans the row puts it on the queue's list.
+
+    Raises:
+        LimitExceeded: the input is too large.
+    """
+    if plain:
         message.headers[PLAIN] = True
     kept, wire = pack(message, queue, priority)
-    return replace(
-        new,
-        message=kept,
-        queue=queue,
-        list=list_key(queue, priority),
-        linked=any(embed.get(name) for name in LINKS),
-        wire=wire if sends else "",
-        told=told,
+    linked = any(message.body[2].get(name) for name in LINKS)
+    return Message(kept, list_key(queue, priority), queue, linked, wire if sends else "", told)
+
+
+def built(
+    task: Any, run_id: str, checked: Checked, options: Mapping[str, Any] | None = None
+) -> tuple[task_message, str, int | None]:
+    """A message as `send_task` would build it, without sending it.
+
+    Args:
+        task: the task, guarded or not.
+        run_id: the run's id.
+        checked: its input.
+        options: `queue` and `priority` that are asked for.
+
+    Returns:
+        The message, its queue and its priority.
+    """
+    app = task.app
+    merged = {**{k: v for k, v in task._get_exec_options().items() if v is not None}, **(options or {})}
+    routed = app.amqp.router.route(dict(merged), task.name, checked.args, checked.kwargs, task)
+    message = app.amqp.as_task_v2(
+        run_id,
+        task.name,
+        checked.args,
+        checked.kwargs,
+        time_limit=merged.get("time_limit"),
+        soft_time_limit=merged.get("soft_time_limit"),
+        ignore_result=merged.get("ignore_result", False),
+        **shown(task, checked),
     )
+    if secrets := secret_fields(task):
+        message.headers["anp_secret"] = list(secrets)
+    return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")
+
+
+def shown(task: Any, checked: Checked) -> dict[str, str]:
+    """How the input looks in Celery's logs and in Flower: without its secrets."""
+    secrets = secret_fields(task)
+    if not secrets:
+        return {}
+    hidden = {name: "(secret)" if name in secrets else value for name, value in checked.kwargs.items()}
+    return {"argsrepr": repr(checked.args), "kwargsrepr": repr(hidden)}
+
+
+def secret_fields(task: Any) -> tuple[str, ...]:
+    """The fields of a task's input that are typed as secrets; none where it is not guarded."""
+    return task.contract.secrets if hasattr(task, "contract") else ()
 
 
 def event(dispatcher: Any, kind: str, fields: dict[str, Any], database: int) -> Told:

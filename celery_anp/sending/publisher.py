@@ -16,12 +16,9 @@ from celery.app.amqp import AMQP, task_message
 from celery.utils.log import get_logger
 from kombu.utils import json
 
-from celery_anp.contract.declaration import DeclaredTask
-from celery_anp.contract.signature import Checked
 from celery_anp.reliability import sentinel
 from celery_anp.reliability.records import Ring, Told
 from celery_anp.sending.call import OPTION, Call
-from celery_anp.sending.draft import secret_fields, shown
 from celery_anp.sending.message import PLAIN, STAMP, Doorbell, event
 from celery_anp.settings import settings
 
@@ -48,28 +45,30 @@ def broker_url(app: Any) -> str:
 class LedgerAMQP(AMQP):
     """Celery's publisher with the ledger before it."""
 
+    @cached_property
+    def send_unplanned(self) -> Any:
+        """Celery's own sender, for a message whose row is planned."""
+        return super()._create_task_sender()
+
     def _create_task_sender(self) -> Any:
-        send = super()._create_task_sender()
+        return self._plan_then_send
 
-        def plan_then_send(producer: Any, name: str, message: task_message, **options: Any) -> Any:
-            call: Call | None = options.pop(OPTION, None)
-            if call is None:
-                return send(producer, name, message, **options)
-            message.headers.update(options.pop("headers", None) or {})
-            queue = self.queue_name(options.get("queue"))
-            if self.sends_itself(queue, options):
-                told = self._told(queue, message, options)
-                if told:
-                    message = message._replace(sent_event=None)
-                plan = partial(call.plan, queue=queue, told=told, sends=True)
-                return send(Doorbell(producer, plan), name, message, **options)
-            ring = call.plan(message, queue, options.get("priority"), sends=False)
-            if any(run_id == call.draft.new.run_id for run_id, _ in ring.messages):
-                return send(producer, name, message, headers={STAMP: ring.stamp}, **options)
-            return None
-
-        self.send_unplanned = send
-        return plan_then_send
+    def _plan_then_send(self, producer: Any, name: str, message: task_message, **options: Any) -> Any:
+        call: Call | None = options.pop(OPTION, None)
+        if call is None:
+            return self.send_unplanned(producer, name, message, **options)
+        message.headers.update(options.pop("headers", None) or {})
+        queue = self.queue_name(options.get("queue"))
+        if self.sends_itself(queue, options):
+            told = self._told(queue, message, options)
+            if told:
+                message = message._replace(sent_event=None)
+            plan = partial(call.plan, queue=queue, told=told, sends=True)
+            return self.send_unplanned(Doorbell(producer, plan), name, message, **options)
+        ring = call.plan(message, queue, options.get("priority"), sends=False)
+        if any(run_id == call.new.run_id for run_id, _ in ring.messages):
+            return self.send_unplanned(producer, name, message, headers={STAMP: ring.stamp}, **options)
+        return None
 
     def sends_itself(self, queue: str, options: Mapping[str, Any] = MappingProxyType({})) -> bool:
         """Whether the script that plans a row can put its message on the queue's list.
@@ -132,7 +131,6 @@ def ring(app: Celery, rung: Ring, producer: Any = None) -> int:
     """
     if not rung.messages:
         return 0
-    app.amqp.send_task_message  # noqa: B018 - a cached property: makes the sender
     with app.producer_or_acquire(producer) as sender, _pipelined(sender):
         out = [run_id for run_id, text in rung.messages if _ring_one(app, sender, run_id, text, rung.stamp)]
     plain = [run_id for run_id, text in rung.messages if f'"{PLAIN}": true' in text and run_id in out]
@@ -167,35 +165,3 @@ def _ring_one(app: Any, producer: Any, identity: str, text: str, stamp: int) -> 
     options["headers"] = {STAMP: stamp}
     app.amqp.send_unplanned(producer, message.headers["task"], message, queue=queue, **options)
     return True
-
-
-def message_for(
-    task: DeclaredTask, identity: str, checked: Checked, options: Mapping[str, Any] | None = None
-) -> tuple[task_message, str, int | None]:
-    """A message as `send_task` would build it, without sending it; for beat.
-
-    Args:
-        task: the task.
-        identity: the run's id.
-        checked: its input.
-        options: `queue` and `priority` that the schedule asks for.
-
-    Returns:
-        The message, its queue and its priority.
-    """
-    app = task.app
-    merged = {**{k: v for k, v in task._get_exec_options().items() if v is not None}, **(options or {})}
-    routed = app.amqp.router.route(dict(merged), task.name, checked.args, checked.kwargs, task)
-    message = app.amqp.as_task_v2(
-        identity,
-        task.name,
-        checked.args,
-        checked.kwargs,
-        time_limit=merged.get("time_limit"),
-        soft_time_limit=merged.get("soft_time_limit"),
-        ignore_result=merged.get("ignore_result", False),
-        **shown(task, checked),
-    )
-    if secrets := secret_fields(task):
-        message.headers["anp_secret"] = list(secrets)
-    return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")

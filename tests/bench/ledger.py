@@ -9,9 +9,9 @@ from typing import Any
 
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.records import Begun, NewRun
-from celery_anp.sending import publisher
+from celery_anp.sending.call import new_id
 from celery_anp.sending.draft import draft
-from celery_anp.sending.message import completed
+from celery_anp.sending.message import built, written
 
 NODE = "bench"
 #: Rows that one script plans.
@@ -27,9 +27,9 @@ def rows(task: Any, count: int, **changes: Any) -> Iterator[NewRun]:
     """New rows of a task, not planned yet."""
     for number in range(count):
         checked = task.contract.check((number,), {})
-        new = draft(task, checked, {}).new
-        message, queue, priority = publisher.message_for(task, new.run_id, checked)
-        yield replace(completed(new, message, queue, priority), **changes)
+        run_id = new_id(task.name, None)
+        message, queue, priority = built(task, run_id, checked)
+        yield replace(draft(task, run_id, checked, written(message, queue, priority)), **changes)
 
 
 def planned(ledger: Ledger, news: Iterator[NewRun]) -> Iterator[NewRun]:

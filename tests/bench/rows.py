@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 
 from celery_anp.local.embedded.server import RedisServer
 from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.records import End
 from tests.bench.ledger import BATCH, begun, planned, register, rows, settled
 from tests.bench.place import CONFIG, Place
 from tests.bench.rounds import middle
@@ -75,7 +76,7 @@ def _calls(task: Any, ledgers: Mapping[str, Ledger]) -> dict[tuple[str, str], fl
 
 def _fill(task: Any, ledger: Ledger, size: int) -> None:
     """Finished rows with whole messages, decided without a body: so that filling takes one script a batch."""
-    pattern = next(rows(task, 1, ends="skipped", reason="bench"))
+    pattern = next(rows(task, 1, end=End("skipped", "bench")))
     standing = int(ledger.store.read("zcard", ledger.store.key("runs")))
     for first in range(standing, size, BATCH):
         ledger.plan([replace(pattern, run_id=f"{task.name}#{uuid7()}") for _ in range(min(BATCH, size - first))])

@@ -24,9 +24,10 @@ from celery_anp.local.embedded.server import LEDGER, RedisServer
 from celery_anp.reliability.records import NewRun, Ring
 from celery_anp.reliability.run import Run
 from celery_anp.sending import publisher
+from celery_anp.sending.call import new_id
 from celery_anp.sending.draft import draft
+from celery_anp.sending.message import built, written
 from tests.faults.bodies import Deaths, Ended
-from celery_anp.sending.message import completed
 from tests.support.eventually import eventually
 from tests.support.journal import Journal, Line
 from tests.support.linked import LinkedStack
@@ -154,11 +155,11 @@ class Scene:
     def draft(self, *script: list[Any], lock: str = "", queue: str = "", **links: Any) -> NewRun:
         """A run of the probe, not planned yet; links as Celery puts them into a message."""
         checked = probe.contract.check((), self.input(script, lock or "own"))
-        new = draft(probe, checked, {}).new
-        message, name, priority = publisher.message_for(probe, new.run_id, checked, {"queue": queue} if queue else None)
+        run_id = new_id(probe.name, None)
+        message, name, priority = built(probe, run_id, checked, {"queue": queue} if queue else None)
         message.headers.update(group=links.pop("group", None), group_index=links.pop("group_index", 0))
         message.body[2].update(links)
-        return completed(new, message, name, priority)
+        return draft(probe, run_id, checked, written(message, name, priority))
 
     def send(self, *script: list[Any], lock: str = "", queue: str = "", ring: bool = True) -> str:
         """Plan a run and ring, as a beat does.

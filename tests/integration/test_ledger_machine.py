@@ -410,7 +410,7 @@ class Machine(Pair, RuleBasedStateMachine):
         self.born += 1
         ended = self.begun_before()
         run_id = ended[which % len(ended)]
-        lock = self.model.rows[run_id].new.lock
+        lock = self.model.rows[run_id].lock
         self.planned(self.new(f"other-{self.born}", lock=lock))
         self.operate(run_id, "retry")
         if then == "cancel":

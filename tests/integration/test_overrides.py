@@ -11,7 +11,7 @@ import pytest
 from celery_anp.errors import Refused, Retired, StateLost
 from celery_anp.reliability.live import Live
 from celery_anp.reliability.overrides import Backfill, Overrides
-from celery_anp.reliability.records import Decision, NewRun
+from celery_anp.reliability.records import Decision, End, NewRun
 from tests.support.moved import NODE, Moved, begin, new, settle, state
 
 START = 1_000_000
@@ -30,10 +30,17 @@ def decide(ledger: Moved, *ticks: NewRun, seen: str = "", cursor: str = "c") -> 
     return [(planned.state, planned.reason) for planned in decided[0].planned]
 
 
+def waiting(one: NewRun) -> NewRun:
+    """A tick as a backfill plans it."""
+    assert one.tick is not None
+    lock = replace(one.lock, overlap="buffer_all", limit=9)
+    return replace(one, lock=lock, tick=replace(one.tick, backfill=True))
+
+
 def backfill(ledger: Moved, todo: Backfill, *ticks: NewRun, last: bool = True) -> None:
     """One step of a backfill over some ticks."""
     now = Overrides(ledger.store).backfills().get("s", todo)
-    specs = [json.dumps(ledger.spec(replace(one, overlap="buffer_all", limit=9, backfill=True))) for one in ticks]
+    specs = [json.dumps(ledger.spec(waiting(one))) for one in ticks]
     ledger.store.call("backfill", "s", now.id, now.reached, int(last), *specs)
 
 
@@ -187,7 +194,7 @@ def test_a_second_backfill_of_a_schedule_is_refused_until_the_first_is_stopped(l
 
 
 def test_a_tick_that_was_only_counted_cannot_be_retried(ledger: Moved) -> None:
-    counted = replace(tick(1), message="", ends="skipped", reason="catchup: 9 ticks")
+    counted = replace(tick(1), message=None, end=End("skipped", "catchup: 9 ticks"))
     decide(ledger, counted)
     with pytest.raises(Refused):
         ledger.operate("s@1", "retry", "ada")

@@ -6,12 +6,12 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from celery_anp.reliability import row
-from celery_anp.reliability.records import Keeping, NewRun, Told, spec_of
+from celery_anp.reliability.records import Keeping, NewRun, spec_of
 from tests.lua.values import Unknown
 
 RELIABILITY = Path(row.__file__).parent
@@ -26,9 +26,15 @@ _ROW_KEY = re.compile(r"row_key\(|key\(f'run:|\brow\b")
 
 def planned() -> set[str]:
     """The fields that a planned run can bring: those of one at which nothing stands at its default."""
-    kinds: dict[str, Any] = {"str": "x", "int": 7, "int | None": 7, "bool": True, "Told | None": Told("c", "t")}
-    run = NewRun(**{each.name: kinds[str(each.type)] for each in fields(NewRun)})
-    return set(spec_of(run, Keeping())["row"])
+    return set(spec_of(_whole(NewRun), Keeping())["row"])
+
+
+def _whole(kind: Any) -> Any:
+    """A value of a type, of a dataclass one with a value in each field."""
+    some: Any = next((each for each in get_args(kind) if each is not type(None)), kind)
+    if some in (str, int, bool):
+        return {str: "x", int: 7, bool: True}[some]
+    return some(**{name: _whole(of) for name, of in get_type_hints(some).items()})
 
 
 @dataclass

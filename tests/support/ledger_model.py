@@ -83,7 +83,32 @@ class Row:
     @property
     def locks(self) -> bool:
         """Whether it needs its lock."""
-        return bool(self.new.lock) and self.overlap != "allow_all"
+        return bool(self.lock) and self.overlap != "allow_all"
+
+    @property
+    def lock(self) -> str:
+        """The lock it takes; empty for none."""
+        return self.new.lock.name
+
+    @property
+    def digest(self) -> str:
+        """Of its input, where a key needs it."""
+        return self.new.key.digest if self.new.key else ""
+
+    @property
+    def schedule(self) -> str:
+        """Its schedule; empty for none."""
+        return self.new.tick.schedule if self.new.tick else ""
+
+    @property
+    def tick(self) -> int:
+        """Its tick."""
+        return self.new.tick.time if self.new.tick else 0
+
+    @property
+    def linked(self) -> bool:
+        """Whether links follow it."""
+        return bool(self.new.message and self.new.message.linked)
 
 
 @dataclass
@@ -145,7 +170,7 @@ class Model:
     def leave(self, row: Row) -> None:
         """Out of its index."""
         if row.at == "lock":
-            self.waiters[row.new.lock].remove(row.new.run_id)
+            self.waiters[row.lock].remove(row.new.run_id)
         elif row.at == "node":
             self.nodes[row.node].rows.remove(row.new.run_id)
         row.at = ""
@@ -167,7 +192,7 @@ class Model:
         """It waits for its lock, behind who waits already."""
         self.leave(row)
         row.at, row.when = "lock", self.now
-        self.waiters.setdefault(row.new.lock, []).append(row.new.run_id)
+        self.waiters.setdefault(row.lock, []).append(row.new.run_id)
 
     def too_late(self, row: Row) -> bool:
         """Its start deadline has passed, and it has not begun."""
@@ -175,12 +200,12 @@ class Model:
 
     def ready(self, row: Row, ring: bool = True) -> None:
         """It is due: it takes its lock, waits for it, or is skipped."""
-        holder = self.rows.get(self.locks.get(row.new.lock, ""))
+        holder = self.rows.get(self.locks.get(row.lock, ""))
         if self.too_late(row):
             self.end(row, "expired")
         elif not row.locks or holder in (None, row):
             if row.locks:
-                self.locks[row.new.lock] = row.new.run_id
+                self.locks[row.lock] = row.new.run_id
             self._turn(row, "queued")
             self.to_queue(row, ring)
         elif holder and row.overlap == "cancel_other" and not row.attempts and self._pushes_aside(row, holder):
@@ -192,13 +217,13 @@ class Model:
             self.end(row, "skipped")
 
     def _may_wait(self, row: Row) -> bool:
-        waiting = len(self.waiters.get(row.new.lock, ()))
+        waiting = len(self.waiters.get(row.lock, ()))
         room = {"skip": 0, "buffer_one": 1, "buffer_all": row.limit, "cancel_other": waiting + 1}[row.overlap]
         return row.attempts > 0 or waiting < room
 
     def _pushes_aside(self, row: Row, holder: Row) -> bool:
         """Who has not begun is skipped, who runs is asked to end; whether that made the lock free."""
-        for other in list(self.waiters.get(row.new.lock, ())):
+        for other in list(self.waiters.get(row.lock, ())):
             if self.rows[other].attempts == 0:
                 self.end(self.rows[other], "skipped")
         reason = f"superseded by {row.new.run_id}"
@@ -208,7 +233,7 @@ class Model:
             self.end(holder, "skipped")
         elif holder.state in ("queued", "delayed"):
             self.fail(holder, "cancelled")
-        return row.new.lock not in self.locks
+        return row.lock not in self.locks
 
     def _turn(self, row: Row, state: str) -> None:
         if row.state != "rolling_back":
@@ -226,7 +251,7 @@ class Model:
         if state != "rollback_failed":
             row.goes = self.now + (self.keeping.short if state in SHORT else self.keeping.long)
             row.celery_goes = row.goes
-        self.touched.add(row.new.schedule)
+        self.touched.add(row.schedule)
 
     def _tell(self, row: Row, state: str, celery: str) -> None:
         self.counts[f"{row.new.task}|{state}"] += 1
@@ -234,7 +259,7 @@ class Model:
             return
         row.ended = True
         self.publish(row, celery or CELERY[state])
-        if row.new.linked:
+        if row.linked:
             self.links[row.new.run_id] = self.now + GRACE
 
     def publish(self, row: Row, celery: str) -> None:
@@ -243,7 +268,7 @@ class Model:
 
     def release(self, row: Row) -> None:
         """The first waiter that is not too late gets the lock."""
-        lock = row.new.lock
+        lock = row.lock
         if self.locks.get(lock) != row.new.run_id:
             return
         del self.locks[lock]
@@ -294,7 +319,7 @@ class Model:
         """A schedule keeps its newest rows, whatever is not final, what was asked about, and what has links due."""
         for schedule in self.touched - {""}:
             known = [*self.rows.values(), *self.dropped.values()]
-            ticks = sorted((row.new.tick, row.new.run_id) for row in known if row.new.schedule == schedule)
+            ticks = sorted((row.tick, row.new.run_id) for row in known if row.schedule == schedule)
             for _, run_id in ticks[: max(len(ticks) - self.keeping.rows, 0)]:
                 if run_id != asked and run_id not in self.links:
                     self.dropped.pop(run_id, None)

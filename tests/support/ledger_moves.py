@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
-from celery_anp.reliability.records import Decision, NewRun
+from celery_anp.reliability.records import Decision, Key, NewRun
 from celery_anp.reliability.run import FINAL
 from tests.support.ledger_model import GRACE, MOST_PAUSES, RETRIED, UNDONE, Model, NodeLease, Row
 
@@ -56,25 +56,26 @@ class Moves(Model):
         return ("", "full", "") if self.full else self._plan(new)
 
     def _plan(self, new: NewRun) -> tuple[str, str, str]:
-        first = self.rows.get(self.unique.get(new.digest, ("",))[0]) if new.unique_for else None
+        key = new.key or Key("")
+        first = self.rows.get(self.unique.get(key.digest, ("",))[0]) if key.unique_for else None
         if first:
             return first.new.run_id, "known", first.state
         known = self.rows.get(new.run_id)
         if known:
-            same = new.digest in ("", known.new.digest)
+            same = key.digest in ("", known.digest)
             return new.run_id, ("known" if same else "conflict"), known.state
-        if new.unique_for:
-            self.unique[new.digest] = new.run_id, self.now + new.unique_for
+        if key.unique_for:
+            self.unique[key.digest] = new.run_id, self.now + key.unique_for
         self.dropped.pop(new.run_id, None)
-        row = self.rows[new.run_id] = Row(new, new.overlap, new.limit, new.deadline)
-        due = new.due if new.delay is None else self.now + new.delay
-        if new.ends:
-            self.end(row, new.ends)
+        row = self.rows[new.run_id] = Row(new, new.lock.overlap, new.lock.limit, new.timing.deadline)
+        due = new.timing.due if new.timing.delay is None else self.now + new.timing.delay
+        if new.end:
+            self.end(row, new.end.state)
         elif due > self.now:
             row.state = "delayed"
             self.to_time(row, due)
         else:
-            if new.wire:
+            if new.message and new.message.wire:
                 self.wired.add(new.run_id)
             self.ready(row)
         return new.run_id, "planned", row.state
@@ -254,7 +255,7 @@ class Moves(Model):
         for row in self.due("lock", most):
             if self.too_late(row):
                 self.end(row, "expired")
-            elif self.locks.get(row.new.lock) not in self.rows and self.waiters[row.new.lock][0] == row.new.run_id:
+            elif self.locks.get(row.lock) not in self.rows and self.waiters[row.lock][0] == row.new.run_id:
                 self.ready(row)
         for since, run_id in sorted((since, run_id) for run_id, since in self.parked.items())[:most]:
             self._unpark(run_id, since)

@@ -19,6 +19,7 @@ from celery_anp.reliability.records import Begun, Keeping, NewRun, Ring
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.reliability.run import FINAL
 from celery_anp.reliability.store import Store
+from tests.support.flat import flat
 from tests.support.ledger_look import Look
 from tests.support.ledger_model import Row
 from tests.support.ledger_moves import Moves
@@ -71,7 +72,7 @@ class Pair:
         """A row to be; its message says whose it is."""
         meta = f"{self.prefix}:meta:{run_id}"
         fields["wire"] = WIRE if fields.get("wire") else ""
-        return NewRun(run_id, "task", json.dumps({"id": run_id}), self.list, "default", meta_key=meta, **fields)
+        return flat(run_id, json.dumps({"id": run_id}), self.list, meta_key=meta, **fields)
 
     def planned(self, new: NewRun) -> None:
         """Plan one run."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.records import Begun, NewRun
+from tests.support.flat import flat
 
 CLOCK = "test:clock"
 NODE = "node-1"
@@ -22,7 +23,7 @@ class Moved(Ledger):
 
 def new(run_id: str, **fields: Any) -> NewRun:
     message = json.dumps({"headers": {}, "body": [[], {"site": "main"}, {}]})
-    return NewRun(run_id, "task", message, "default", "default", **fields)
+    return flat(run_id, message, "default", **fields)
 
 
 def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE, child: str = "child") -> Begun:

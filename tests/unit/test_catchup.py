@@ -107,6 +107,6 @@ def test_how_many_wait_is_said_where_the_overlap_is_said(
     planner = Planner(app, {of.name: of})
     first = planner.first(of, "", NOW - 60)
     [planned] = planner.plan(of, first.cursor, NOW).runs
-    assert (planned.overlap, planned.limit) == tick
+    assert (planned.lock.overlap, planned.lock.limit) == tick
     for new in (planner.by_hand(of, "t#1"), planner.backfilled(of, NOW)):
-        assert (new.overlap, new.limit) == by_hand
+        assert (new.lock.overlap, new.lock.limit) == by_hand

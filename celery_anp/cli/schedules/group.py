@@ -108,14 +108,14 @@ def trigger(
     Example: `anp schedules trigger warm-hot-pages --wait`
     """
     from celery_anp.beat.plan import Planner
-    from celery_anp.sending.draft import run_id as new_run_id
+    from celery_anp.sending.call import new_id
     from celery_anp.sending.publisher import ring
 
     with ledger(to_read=False) as found:
         one = schedule_named(name, found)
         task = task_named(one.task)
         planner = Planner(task.app, {one.name: one})
-        planned, rung = found.plan([planner.by_hand(one, new_run_id(task.name, key))])
+        planned, rung = found.plan([planner.by_hand(one, new_id(task.name, key))])
         ring(task.app, rung)
         run_id = planned[0].run_id
         if wait:
