@@ -5,7 +5,6 @@ Limit: a secret is known by the type of its field or by its place in an address;
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -19,18 +18,17 @@ _PARAMETER = re.compile(
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
 
 
-def cleared(text: str, message: str = "", values: Iterable[str] = ()) -> str:
+def cleared(text: str, values: Iterable[str] = ()) -> str:
     """A text without secrets.
 
     Args:
         text: why a run failed.
-        message: the run's message as its row keeps it; empty where there is none.
-        values: further secrets.
+        values: secrets that are known.
 
     Returns:
         The text with "(secret)" in the place of each.
     """
-    for value in sorted({*_secrets(message), *values}, key=len, reverse=True):
+    for value in sorted(set(values), key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     text = _LOGIN.sub(f"{HIDDEN}@", text)
     text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
@@ -59,22 +57,16 @@ def secrets_of(task: Any) -> list[str]:
     """The values of the secret input of a task that runs here; of none, of a task without, or before it has begun."""
     given = getattr(getattr(task, "request", None), "kwargs", None)
     names = getattr(getattr(task, "contract", None), "secrets", ())
-    return [text for name in names for text in _texts(given.get(name))] if isinstance(given, dict) else []
+    return [text for name in names for text in texts(given.get(name))] if isinstance(given, dict) else []
 
 
-def _secrets(message: str) -> Iterator[str]:
-    held: dict[str, Any] = json.loads(message) if message else {}
-    given = (held.get("body") or [[], {}])[1]
-    for name in held.get("headers", {}).get("anp_secret", ()):
-        yield from _texts(given.get(name))
-
-
-def _texts(value: Any) -> Iterator[str]:
+def texts(value: Any) -> Iterator[str]:
+    """The texts in a value."""
     if isinstance(value, str) and value:
         yield value
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _texts(part)
+            yield from texts(part)
     elif isinstance(value, dict):
         for part in value.values():
-            yield from _texts(part)
+            yield from texts(part)

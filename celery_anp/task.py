@@ -29,7 +29,7 @@ from celery_anp.security import UNDO_ENTRY_LIMIT
 from celery_anp.sending import publisher
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.draft import draft
-from celery_anp.sending.message import LINKS, STAMP, built, written
+from celery_anp.sending.message import LINKS, STAMP, built, read_back, written
 
 log = get_task_logger(__name__)
 
@@ -106,7 +106,7 @@ class ReliableTask(DeclaredTask):
             log.info("%s has nothing to do: it is %s", request.id, begun)
             raise Ignore(f"the run is {begun}")
         if begun.message:
-            args, kwargs = json.loads(begun.message)["body"][:2]
+            args, kwargs = read_back(begun.message).body[:2]
             request.args, request.kwargs = args, kwargs
         request.retries = begun.failures
         children.says(begun.fence)
@@ -117,10 +117,7 @@ class ReliableTask(DeclaredTask):
         return attempt, tuple(args), dict(kwargs)
 
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:
-        begun, rung = self.ledger.begin(run_id, identity.current(), children.child(), token)
-        if rung:
-            publisher.try_ring(self.app, rung)
-        return begun
+        return self.ledger.begin(run_id, identity.current(), children.child(), token)
 
     def _adopt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A message from a producer that does not know the ledger: its row is planned on receipt."""
@@ -130,7 +127,9 @@ class ReliableTask(DeclaredTask):
         links.name_own(self.app, request)
         embed = {name: getattr(request, name, None) for name in LINKS}
         message = message._replace(body=(checked.args, checked.kwargs, embed))
-        self.ledger.plan([draft(self, request.id, checked, written(message, queue, priority))])
+        by_kombu = not self.app.amqp.sends_itself(queue)
+        text = written(message, queue, priority, by_kombu=by_kombu, held=True)
+        self.ledger.plan([draft(self, request.id, checked, text)])
 
     def _check_stored(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
         """The input was checked when it was enqueued: if it does not fit now, the task has changed since."""
@@ -184,9 +183,9 @@ class ReliableTask(DeclaredTask):
         return again
 
     def _changed(self, attempt: Attempt, args: Any, kwargs: Any) -> str:
-        row = json.loads(attempt.ask(self.ledger.store.read, "hget", self.ledger.row_key(attempt.run_id), "message"))
+        kept = attempt.ask(self.ledger.store.read, "hget", self.ledger.row_key(attempt.run_id), "message")
+        message = read_back(kept)
         replaced = self.contract.named[: len(args or ())]
         inherited = {name: value for name, value in self.request.kwargs.items() if name not in replaced}
         checked = self.contract.check(self.request.args if args is None else args, {**inherited, **(kwargs or {})})
-        row["body"][:2] = [list(checked.args), checked.kwargs]
-        return json.dumps(row)
+        return message.with_body([list(checked.args), checked.kwargs, message.body[2]]).text(json.dumps)

@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
 from celery.utils.log import get_logger
 
@@ -19,7 +18,7 @@ from celery_anp.beat.plan import Planner
 from celery_anp.beat.schedule import Schedule
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import Backfill, Overrides
-from celery_anp.reliability.records import read_ring
+from celery_anp.reliability.records import read_planned
 from celery_anp.sending import publisher
 
 log = get_logger(__name__)
@@ -50,7 +49,7 @@ def go_on(ledger: Ledger, planner: Planner, schedules: Mapping[str, Schedule], f
 def _step(ledger: Ledger, planner: Planner, schedule: Schedule, todo: Backfill) -> None:
     most = max(math.ceil(todo.rate / 60), LOOK_AHEAD)
     ticks = list(islice(occurrences.ticks(schedule, todo.reached, todo.to), most + 1))
-    specs = [json.dumps(ledger.spec(planner.backfilled(schedule, tick))) for tick in ticks[:most]]
-    answer: Any = ledger.store.call("backfill", schedule.name, todo.id, todo.reached, int(len(ticks) <= most), *specs)
-    rung = read_ring(answer)
-    publisher.try_ring(planner.app, rung)
+    runs = [planner.backfilled(schedule, tick) for tick in ticks[:most]]
+    specs = (json.dumps(ledger.spec(run)) for run in runs)
+    answers = ledger.store.call("backfill", schedule.name, todo.id, todo.reached, int(len(ticks) <= most), *specs)
+    publisher.send_held(planner.app, runs, map(read_planned, answers))

@@ -94,7 +94,7 @@ class Cursors:
             if not planner.follows(schedule, ledgers.get(schedule.name, ""))
         ]
         for start in range(0, len(fresh), BATCH):
-            for answer in self.ledger.decide(fresh[start : start + BATCH], planner.digest)[0]:
+            for answer in self.ledger.decide(fresh[start : start + BATCH], planner.digest):
                 self._seen[answer.schedule] = answer.cursor
         for schedule in schedules.values():
             self.line_up(planner, schedule, now)

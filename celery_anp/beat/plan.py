@@ -257,14 +257,10 @@ class Planner:
         guarded = isinstance(task, ReliableTask)
         checked = self._checked[schedule.name] if guarded else Checked(schedule.args, dict(schedule.input), {}, {})
         message, queue, priority = built(task, identity, checked, wanted)
-        text = written(message, queue, priority, plain=not guarded, sends=self._sends(queue))
+        by_kombu = not self.app.amqp.sends_itself(queue)
+        text = written(message, queue, priority, plain=not guarded, by_kombu=by_kombu, held=_heard())
         lock = _lock(schedule, task, checked) if guarded else None
         return draft(task, identity, checked, text, lock=lock, **about)
-
-    def _sends(self, queue: str) -> bool:
-        """Whether the script sends the message; not where somebody wants to hear of each publish."""
-        heard = before_task_publish.receivers or after_task_publish.receivers
-        return not heard and bool(self.app.amqp.sends_itself(queue))
 
     def _dropped(self, schedule: Schedule, first: int, last: int, count: int) -> NewRun:
         identity = tick_id(schedule.name, first)
@@ -274,6 +270,11 @@ class Planner:
             reason = f"catchup: {count}{'+' if count >= COUNTED else ''} ticks were due while no beat was running"
         tick = Tick(schedule.name, first * 1000)
         return skipped(schedule.task, identity, tick, reason, self.app.release)
+
+
+def _heard() -> bool:
+    """Whether somebody wants to hear of each publish: then it is not the script that sends a tick's message."""
+    return bool(before_task_publish.receivers or after_task_publish.receivers)
 
 
 def _lock(schedule: Schedule, task: ReliableTask, checked: Checked) -> LockUse:

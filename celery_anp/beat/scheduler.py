@@ -1,7 +1,7 @@
 """`celery_anp.beat:Scheduler`: decides every tick once, in any number of beats, all of them active.
 
 Each round: which schedules are due by Redis' clock, which ticks since their cursor, what the catch-up policy makes of
-them; then one script that compares and moves the cursors and plans the rows, and one pipeline that rings. A beat keeps
+them; then one script that compares and moves the cursors, plans the rows and sends their messages. A beat keeps
 nothing on disk: after a stop it goes on from the cursors. Two beats that decide the same tick decide it once, because
 the script refuses a plan that was worked out from another cursor; a beat of an earlier release decides nothing, because
 the script refuses a plan that was worked out from other schedules than the live ones.
@@ -77,8 +77,7 @@ class Scheduler(beat.Scheduler):
             self.planner = Planner(self.app, self.catalog, self.catalog.digest)
             self.cursors = Cursors(self.ledger)
             self.adoption = Adoption(self.ledger.store, self.app.release)
-            upkeep = Upkeep(self.app)
-            self.lease = Lease(self.app, "beat", upkeep.hand)
+            self.lease = Lease(self.app, "beat")
             self.lease.start()
             self._adopt(fresh=True)
         except AnpError as error:
@@ -86,7 +85,7 @@ class Scheduler(beat.Scheduler):
             sys.stderr.write(f"anp: {error}\n")
             sys.stderr.flush()
             os._exit(1)
-        self.upkeep = upkeep
+        self.upkeep = Upkeep(self.app)
         self.upkeep.start()
         self.ping = Ping(self.app, self._works)
         self.ping.start()
@@ -166,10 +165,11 @@ class Scheduler(beat.Scheduler):
 
     def _decide(self, due: Iterable[Schedule], now: float) -> None:
         plans = [self.planner.plan(schedule, self.cursors.of(schedule), now) for schedule in due]
-        decided, rung = self.ledger.decide(plans, self.catalog.digest)
+        decided = self.ledger.decide(plans, self.catalog.digest)
         for answer in decided:
             self._learn(answer, now)
-        publisher.try_ring(self.app, rung)
+        runs = [run for plan in plans for run in plan.runs]
+        publisher.send_held(self.app, runs, [planned for answer in decided for planned in answer.planned])
 
     def _learn(self, answer: Decided, now: float) -> None:
         if answer.moved and not answer.cursor:

@@ -21,13 +21,12 @@ from celery.backends.redis import RedisBackend
 from celery.canvas import Signature, chord, group, maybe_signature
 from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
-from kombu.utils import json
 from redis.exceptions import RedisError
 
 from celery_anp.errors import BadUsage, LedgerFull, LedgerUnavailable, RunEnded
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
-from celery_anp.sending.message import LINKS
+from celery_anp.sending.message import LINKS, read_back
 
 log = get_logger(__name__)
 
@@ -54,9 +53,8 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
     if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return
-    message = json.loads(kept[0])
-    embed = message["body"][2]
-    request = Context({**message["headers"], **embed, "called_directly": False, "delivery_info": {}})
+    message = read_back(kept[0])
+    request = Context({**message.headers, **message.body[2], "called_directly": False, "delivery_info": {}})
     if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
         log.info("a chord of %s is being sent: looking again", run_id)
         return

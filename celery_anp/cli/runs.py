@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from celery_anp.cli import printing, which_app
+from celery_anp.cli import printing
 from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson, Limit
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.story import outcome, tell
-from celery_anp.reliability.records import Operation, Ring
+from celery_anp.reliability.records import Operation
 from celery_anp.reliability.run import Run
 
 app = typer.Typer(no_args_is_help=True, help="What happened: list, show, rollback, retry, cancel, resolve.")
@@ -98,20 +98,11 @@ def resolve(
 
 def _operate(run_id: str, what: Operation, by: str, note: str, *, json: bool) -> None:
     with ledger(to_read=False) as found:
-        run, rung = found.operate(run_id, what, operator(by), note)
-        _ring(rung)
+        run = found.operate(run_id, what, operator(by), note)
     if json:
         printing.as_json(run.public())
     else:
         printing.say(f"{run.run_id} is {run.state}; `anp runs show '{run.run_id}'` tells how it goes on")
-
-
-def _ring(rung: Ring) -> None:
-    """At once where the app is known; otherwise upkeep does."""
-    if rung.messages and which_app.named():
-        from celery_anp.sending.publisher import ring
-
-        ring(which_app.chosen(), rung)
 
 
 def _row(run: Run) -> tuple[object, ...]:

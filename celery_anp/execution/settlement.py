@@ -20,12 +20,11 @@ from celery_anp.errors import AnpError, BadInput, LedgerUnavailable, LimitExceed
 from celery_anp.execution import children
 from celery_anp.redaction import cleared, hide, secrets_of
 from celery_anp.reliability.attempt import Attempt
-from celery_anp.reliability.records import Outcome, Ring
+from celery_anp.reliability.records import Outcome
 from celery_anp.reliability.retry import Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
 from celery_anp.security import ERROR_LIMIT, RESULT_LIMIT
-from celery_anp.sending import publisher
-from celery_anp.sending.message import LINKS
+from celery_anp.sending.message import LINKS, read_back
 
 log = get_task_logger(__name__)
 
@@ -156,7 +155,7 @@ class Settlement:
         try:
             if following is not None and following != self.attempt.links:
                 kept |= self._relinked(following)
-            _, rung = self._ask(outcome, kept)
+            self._ask(outcome, kept)
         except LostOwnership as lost:
             self.late(lost)
         except LedgerUnavailable as error:
@@ -167,9 +166,8 @@ class Settlement:
             self.attempt.links = following
         if self.attempt.links and outcome in ("succeeded", "failed"):
             claims.begin(self.task.app, self.attempt.run_id)
-        publisher.try_ring(self.task.app, rung)
 
-    def _ask(self, outcome: Outcome, data: dict[str, Any]) -> tuple[str, Ring]:
+    def _ask(self, outcome: Outcome, data: dict[str, Any]) -> str:
         """Settle; the soft time limit is the body's, and the body has ended."""
         attempt, settle = self.attempt, self.task.ledger.settle
         while True:
@@ -188,9 +186,10 @@ class Settlement:
     def _relinked(self, following: dict[str, Any]) -> dict[str, Any]:
         """The body changed what follows it, which its row must know."""
         attempt, store = self.attempt, self.task.ledger.store
-        row = json.loads(attempt.ask(store.read, "hget", self.task.ledger.row_key(attempt.run_id), "message"))
-        row["body"][2].update({name: following.get(name) for name in LINKS})
-        return {"message": json.dumps(row), "linked": int(bool(following))}
+        message = read_back(attempt.ask(store.read, "hget", self.task.ledger.row_key(attempt.run_id), "message"))
+        args, kwargs, embed = message.body
+        embed = {**embed, **{name: following.get(name) for name in LINKS}}
+        return {"message": message.with_body([args, kwargs, embed]).text(json.dumps), "linked": int(bool(following))}
 
     def _described(self, error: BaseException) -> str:
         """An error as the ledger keeps it."""

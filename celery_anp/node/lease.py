@@ -21,8 +21,6 @@ from celery_anp.clock import boottime
 from celery_anp.errors import LedgerUnavailable
 from celery_anp.execution import children, identity
 from celery_anp.node.reconcile import Body, Reconciler
-from celery_anp.reliability.records import Ring
-from celery_anp.sending import publisher
 
 log = get_logger(__name__)
 
@@ -37,26 +35,21 @@ class Lease:
     """Registers this node and keeps its lease until `stop`.
 
     Two threads: one renews, and may be held up by Redis; the other, the fuse, only looks at the clock, and kills the
-    bodies of a node that has not renewed for two thirds of its lease. Neither publishes: a broker that does not answer
-    would hold up the renewal.
+    bodies of a node that has not renewed for two thirds of its lease.
 
     Args:
         app: the guarded app.
         kind: `worker` or `beat`.
-        ring: takes what is to be rung, without waiting.
         bodies: what the children are doing now.
     """
 
-    def __init__(
-        self, app: Any, kind: str, ring: Callable[[Ring], None], bodies: Callable[[], Iterable[Body]] = tuple
-    ) -> None:
+    def __init__(self, app: Any, kind: str, bodies: Callable[[], Iterable[Body]] = tuple) -> None:
         self.app = app
         self.kind = kind
-        self.ring = ring
         self.bodies = bodies
         self.seconds = app.ledger.lease / 1000
         self.ledger = app.ledger.separate(max(0.5, self.seconds / RENEWALS))
-        self.reconciler = Reconciler(app, self.ledger, bodies, self.wake, ring)
+        self.reconciler = Reconciler(app, self.ledger, bodies, self.wake)
         #: What this node says of its work, sent with each renewal.
         self.news: dict[str, str] = {}
         self._renewed = boottime()
@@ -83,7 +76,7 @@ class Lease:
         self._wake.set()
         self._thread.join(timeout=self.seconds)
         try:
-            publisher.try_ring(self.app, self.ledger.goodbye(identity.current(), reason))
+            self.ledger.goodbye(identity.current(), reason)
         except LedgerUnavailable as error:
             log.warning("this node could not say goodbye, its lease will end: %s", error)
 
@@ -127,7 +120,7 @@ class Lease:
 
     def _return_as_new(self) -> None:
         self._kill_bodies("its lease had ended")
-        self.ring(self.ledger.goodbye(identity.current(), "its node fenced itself"))
+        self.ledger.goodbye(identity.current(), "its node fenced itself")
         self.reconciler.forget()
         self._register()
 

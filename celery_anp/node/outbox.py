@@ -24,6 +24,7 @@ from celery.utils.log import get_logger
 
 from celery_anp.errors import AnpError
 from celery_anp.redaction import cleared
+from celery_anp.reliability.message import secret_values
 from celery_anp.reliability.run import iso, moment
 from celery_anp.settings import settings
 
@@ -143,7 +144,7 @@ class Outbox:
     def _cleared(self, item: Item) -> Item:
         row = self.ledger.store.key(f"run:{item.run}")
         message = self.ledger.store.read("hget", row, "message") if item.run and item.text else None
-        return replace(item, text=cleared(item.text, message or ""))
+        return replace(item, text=cleared(item.text, secret_values(message or "")))
 
 
 @cache

@@ -21,7 +21,7 @@ from celery_anp.errors import LostOwnership
 from celery_anp.execution import children
 from celery_anp.node import revoke
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.records import Loss, Outcome, Ring
+from celery_anp.reliability.records import Loss, Outcome
 from celery_anp.reliability.retry import Again, Retries, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES
 
@@ -63,7 +63,6 @@ class Reconciler:
         ledger: the ledger, on the lease thread's own connection.
         bodies: what the children are doing now.
         wake: wakes the lease thread.
-        ring: takes what is to be rung, without waiting.
     """
 
     def __init__(
@@ -72,13 +71,11 @@ class Reconciler:
         ledger: Ledger,
         bodies: Callable[[], Iterable[Body]],
         wake: Callable[[], None],
-        ring: Callable[[Ring], None],
     ) -> None:
         self.app = app
         self.ledger = ledger
         self.bodies = bodies
         self._wake = wake
-        self._ring = ring
         self._reports: SimpleQueue[Report] = SimpleQueue()
         self._idle: dict[str, int] = {}
         self._strays: dict[int, int] = {}
@@ -128,7 +125,7 @@ class Reconciler:
             log.error("%s: this worker does not know its task; the run is now %s", report.run_id, state)
             return
         if report.what == "revoked":
-            revoke.cancel(self.ledger, report.run_id, self._ring)
+            revoke.cancel(self.ledger, report.run_id)
             return
         fence, child = rows.get(report.run_id, (0, ""))
         if children.pid_of(child) != report.pid:  # it had not begun, or it has gone on since
@@ -168,9 +165,8 @@ class Reconciler:
             kind = "fenced"
         if self.ending:
             kind, reason = "shutdown", f"its worker was shut down: {reason}"
-        state, rung = self.ledger.lose(run_id, self._node, fence, kind, reason)
+        state = self.ledger.lose(run_id, self._node, fence, kind, reason)
         log.log(40 if state == "quarantined" else 30, "%s: %s; the run is now %s", run_id, reason, state)
-        self._ring(rung)
 
     def _too_long(self, report: Report, fence: int) -> None:
         """A hard time limit is a failure, tried again as the task's retries say."""
@@ -187,11 +183,8 @@ class Reconciler:
         if isinstance(again, Again):
             data["delay"] = int(again.delay * 1000)
         try:
-            state, rung = self.ledger.settle(
-                report.run_id, self._node, fence, OUTCOMES[rolling, "delay" in data], **data
-            )
+            state = self.ledger.settle(report.run_id, self._node, fence, OUTCOMES[rolling, "delay" in data], **data)
         except LostOwnership as lost:
             log.warning("%s", lost)
             return
         log.warning("%s: %s; the run is now %s", report.run_id, report.reason, state)
-        self._ring(rung)

@@ -9,7 +9,6 @@ cancelled when the body ends without success or its child is ended (`terminate=T
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -19,7 +18,6 @@ from kombu.utils.functional import maybe_list
 
 from celery_anp.errors import Refused
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.records import Ring
 from celery_anp.reliability.run import Run
 
 log = get_logger(__name__)
@@ -33,7 +31,7 @@ def install() -> None:
 def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:
     """Revoke task by task id (or list of ids)."""
     ids = set(maybe_list(task_id) or ())
-    found = {run_id: cancel(state.app.ledger, run_id, state.app.lease.ring) for run_id in ids}
+    found = {run_id: cancel(state.app.ledger, run_id) for run_id in ids}
     runs = [run for run in found.values() if run is not None]
     if terminate:
         _end_bodies(state, runs, signal)
@@ -48,13 +46,12 @@ def terminate(state: Any, signal: str, task_id: Any, **kwargs: Any) -> Any:
     return revoke(state, task_id, terminate=True, signal=signal, **kwargs)
 
 
-def cancel(ledger: Ledger, run_id: str, ring: Callable[[Ring], None]) -> Run | None:
+def cancel(ledger: Ledger, run_id: str) -> Run | None:
     """Cancel a run for Celery.
 
     Args:
         ledger: the ledger.
         run_id: the run.
-        ring: takes what is to be rung, without waiting.
 
     Returns:
         The run after it, unchanged where it has ended or is being rolled back; None for what is not the ledger's.
@@ -63,11 +60,10 @@ def cancel(ledger: Ledger, run_id: str, ring: Callable[[Ring], None]) -> Run | N
     if run is None or run.state == "sent":
         return None
     try:
-        run, rung = ledger.operate(run_id, "cancel", "Celery", "revoked")
+        run = ledger.operate(run_id, "cancel", "Celery", "revoked")
     except Refused:
         return ledger.find(run_id)
     log.info("%s was revoked: it is %s", run_id, run.state)
-    ring(rung)
     return run
 
 

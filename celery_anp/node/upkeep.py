@@ -8,8 +8,6 @@ Limit: it acts on what Redis holds. What Redis forgot in a failover it cannot br
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -17,7 +15,6 @@ from celery.utils.log import get_logger
 from celery_anp.errors import AnpError
 from celery_anp.node.link_sender import LinkSender
 from celery_anp.node.outbox import Outbox
-from celery_anp.reliability.records import Ring
 from celery_anp.reliability.store import FULL_AT
 from celery_anp.sending import publisher
 
@@ -40,8 +37,6 @@ class Upkeep:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.ledger = app.ledger.separate()
-        self._handed: SimpleQueue[Ring] = SimpleQueue()
-        self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="anp-upkeep", daemon=True)
         self._round = 0
@@ -57,34 +52,18 @@ class Upkeep:
     def stop(self) -> None:
         """End after the round under way."""
         self._stopped.set()
-        self._wake.set()
         self.outbox.stop()
         self.link_sender.stop()
         self._thread.join(timeout=10)
 
-    def hand(self, rung: Ring) -> None:
-        """Ring for a thread that must not wait for the broker: this one does, at once."""
-        if rung.messages:
-            self._handed.put(rung)
-            self._wake.set()
-
     def _loop(self) -> None:
-        while True:
-            self._wake.wait(INTERVAL)
-            self._wake.clear()
-            if self._stopped.is_set():
-                return
+        while not self._stopped.wait(INTERVAL):
             try:
-                self._ring_handed()
                 self.go_round()
             except AnpError as error:
                 log.warning("upkeep waits for the ledger: %s", error)
             except Exception:
                 log.exception("upkeep met something unexpected and goes on")
-
-    def _ring_handed(self) -> None:
-        while not self._handed.empty():
-            publisher.try_ring(self.app, self._handed.get())
 
     def go_round(self) -> None:
         """One round of everything.
@@ -92,9 +71,9 @@ class Upkeep:
         Raises:
             LedgerUnavailable: Redis did not answer.
         """
-        steps: tuple[Callable[[], Ring], ...] = (self.ledger.reap, self.ledger.promote, self.ledger.ring)
-        for step in steps:
-            publisher.ring(self.app, step())
+        self.ledger.reap()
+        self.ledger.promote()
+        publisher.send(self.app, self.ledger.ring())
         for run_id in self.ledger.links_due():
             self.link_sender.hand(run_id)
         self.ledger.look_for_late()

@@ -18,15 +18,15 @@ from celery_anp.reliability.records import (
     Begun,
     Decided,
     Decision,
+    Handed,
     Keeping,
     Loss,
     NewRun,
     Operation,
     Outcome,
     Planned,
-    Ring,
+    read_handed,
     read_planned,
-    read_ring,
     spec_of,
 )
 from celery_anp.reliability.run import Run
@@ -74,31 +74,30 @@ class Ledger(Reader):
 
     # -- planning ---------------------------------------------------------------------------------
 
-    def plan(self, runs: Sequence[NewRun]) -> tuple[list[Planned], Ring]:
-        """Plan runs: each becomes one row, once, however often it is planned.
+    def plan(self, runs: Sequence[NewRun]) -> list[Planned]:
+        """Plan runs: each becomes one row, once, however often it is planned; its message is sent with it.
 
         Args:
             runs: what to plan.
 
         Returns:
-            For each run what became of it, and what the caller has to ring.
+            For each run what became of it.
 
         Raises:
             KeyConflict: a run id exists with another input.
             LedgerFull, LedgerUnavailable: nothing was planned.
         """
-        answers, ring = self.store.call("plan", *(json.dumps(self.spec(run)) for run in runs))
-        answers = json.loads(answers)
-        for run_id, what, state, _ in answers:
+        answers = json.loads(self.store.call("plan", *(json.dumps(self.spec(run)) for run in runs)))
+        for run_id, what, state, *_ in answers:
             if what == "conflict":
                 raise KeyConflict(
                     f"The idempotency key of {run_id} was used before with another input",
                     expected="the same input, or another key",
                     given=f"a run that is {state}",
                 )
-        return [read_planned(answer) for answer in answers], read_ring(ring)
+        return [read_planned(answer) for answer in answers]
 
-    def decide(self, decisions: Sequence[Decision], digest: str = "") -> tuple[list[Decided], Ring]:
+    def decide(self, decisions: Sequence[Decision], digest: str = "") -> list[Decided]:
         """Decide ticks of several schedules in one script.
 
         Args:
@@ -106,7 +105,7 @@ class Ledger(Reader):
             digest: of the schedules that they were worked out from; compared with the live ones unless empty.
 
         Returns:
-            What became of each, and what the caller has to ring.
+            What became of each.
 
         Raises:
             Retired: other schedules are live; nothing was decided.
@@ -124,12 +123,10 @@ class Ledger(Reader):
             raise Retired("Other schedules are live")
         if word == "lost":
             raise StateLost("Redis knows of no live schedules")
-        answers, ring = answer
-        decided = [
+        return [
             Decided(name, word == "moved", cursor, tuple(read_planned(plan) for plan in plans))
-            for name, word, cursor, plans in answers
+            for name, word, cursor, plans in answer[0]
         ]
-        return decided, read_ring(ring)
 
     def spec(self, run: NewRun) -> dict[str, Any]:
         """A run as the scripts plan it."""
@@ -137,7 +134,7 @@ class Ledger(Reader):
 
     # -- the life of an attempt -------------------------------------------------------------------
 
-    def begin(self, run_id: str, node: str, child: str, token: str) -> tuple[Begun | str, Ring | None]:
+    def begin(self, run_id: str, node: str, child: str, token: str) -> Begun | str:
         """Begin an attempt.
 
         Args:
@@ -147,15 +144,15 @@ class Ledger(Reader):
             token: unique for this delivery of the message.
 
         Returns:
-            The attempt, or a word why there is none (`gone`, `lease`, or the row's state); and what to ring.
+            The attempt, or a word why there is none: `gone`, `lease`, or the row's state.
         """
-        answer = self.store.call("begin", run_id, node, child, token)
-        if answer[0] == "go":
-            _, fence, attempt, failures, kind, message = answer
-            return Begun(int(fence), int(attempt), int(failures or 0), kind, message), None
-        return answer[1], read_ring(answer[2]) if len(answer) > 2 else None
+        word, *answer = self.store.call("begin", run_id, node, child, token)
+        if word == "no":
+            return str(answer[0])
+        fence, attempt, failures, kind, message = answer
+        return Begun(int(fence), int(attempt), int(failures or 0), kind, message)
 
-    def settle(self, run_id: str, node: str, fence: int, outcome: Outcome, **data: Any) -> tuple[str, Ring]:
+    def settle(self, run_id: str, node: str, fence: int, outcome: Outcome, **data: Any) -> str:
         """Settle an attempt.
 
         Args:
@@ -167,19 +164,19 @@ class Ledger(Reader):
                 `delay` (ms until a retry), `message` (with a changed input).
 
         Returns:
-            The state the run has now, and what to ring.
+            The state the run has now.
 
         Raises:
             LostOwnership: the attempt does not own the run any more.
         """
-        state, ring = self.store.call("settle", run_id, node, fence, outcome, json.dumps(data))
+        state, *now = self.store.call("settle", run_id, node, fence, outcome, json.dumps(data))
         if state == "refused":
             raise LostOwnership(
                 f"The late result of {run_id} was refused",
                 expected=f"fence {fence} on node {node} to own the run",
-                given=f"a run that is {ring or 'gone'}",
+                given=f"a run that is {now[0] or 'gone'}",
             )
-        return state, read_ring(ring)
+        return str(state)
 
     def record(self, run_id: str, node: str, fence: int, what: str, *values: str | int) -> str:
         """Record an undo entry, a step, progress, or an undo outcome (record.lua).
@@ -221,30 +218,33 @@ class Ledger(Reader):
         split = [value.split("|", 1) for value in values]
         return {run_id: (int(fence), child) for run_id, (fence, child) in zip(ids, split, strict=True)}
 
-    def lose(self, run_id: str, node: str, fence: int, kind: Loss, reason: str) -> tuple[str, Ring]:
+    def lose(self, run_id: str, node: str, fence: int, kind: Loss, reason: str) -> str:
         """Tell that an attempt of this node is gone.
 
         Returns:
-            The state the run has now (`refused` if it was settled or taken over), and what to ring.
+            The state the run has now; `refused` if it was settled or taken over.
         """
-        state, ring = self.store.call("lose", run_id, node, fence, kind, reason)
-        return state, read_ring(ring)
+        return str(self.store.call("lose", run_id, node, fence, kind, reason))
 
-    def goodbye(self, node: str, reason: str) -> Ring:
+    def goodbye(self, node: str, reason: str) -> None:
         """The node leaves in order; its unfinished rows go back without a loss."""
-        return read_ring(self.store.call("goodbye", node, reason))
+        self.store.call("goodbye", node, reason)
 
-    def reap(self, most: int = 500) -> Ring:
+    def reap(self, most: int = 500) -> None:
         """Take back the runs of dead nodes."""
-        return read_ring(self.store.call("reap", self.lease, most))
+        self.store.call("reap", self.lease, most)
 
-    def promote(self, most: int = 500) -> Ring:
+    def promote(self, most: int = 500) -> None:
         """Make ready what is due; give locks without a holder to who waits."""
-        return read_ring(self.store.call("promote", most))
+        self.store.call("promote", most)
 
-    def ring(self, most: int = 500) -> Ring:
-        """Claim the queued runs whose message is gone."""
-        return read_ring(self.store.call("ring", most))
+    def ring(self, most: int = 500) -> Handed:
+        """Ring the queued runs whose message is gone.
+
+        Returns:
+            The messages that only kombu can send: the caller does.
+        """
+        return read_handed(self.store.call("ring", most))
 
     def nudge(self, run_id: str) -> None:
         """The message of a run went down with a child before it began: do not wait for the grace."""
@@ -287,7 +287,7 @@ class Ledger(Reader):
 
     # -- operators --------------------------------------------------------------------------------
 
-    def operate(self, run_id: str, what: Operation, by: str, note: str = "") -> tuple[Run, Ring]:
+    def operate(self, run_id: str, what: Operation, by: str, note: str = "") -> Run:
         """What an operator asks for.
 
         Args:
@@ -297,15 +297,15 @@ class Ledger(Reader):
             note: why.
 
         Returns:
-            The run after it, and what to ring.
+            The run after it.
 
         Raises:
             UnknownName: there is no such run.
             Refused: its state forbids it.
         """
-        word, state, ring = self.store.call("operate", run_id, what, by, note, uuid4().hex)
+        word, state = self.store.call("operate", run_id, what, by, note, uuid4().hex)
         if word == "gone":
             raise self.unknown(run_id)
         if word == "refused":
             raise Refused(f"{what} of {run_id} is not possible", expected=_WHEN[what], given=f"a run that is {state}")
-        return self.run(run_id), read_ring(ring)
+        return self.run(run_id)

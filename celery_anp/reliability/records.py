@@ -28,16 +28,18 @@ class Told:
 class Message:
     """What begins a run, and where it goes."""
 
-    #: The whole message, JSON: headers, properties, body, queue, priority.
+    #: The whole message as the broker's list holds it, with `"anp_rung": 0` as the place for its stamp.
     text: str
     #: The broker's list that it goes to.
     list: str
     queue: str
     #: It carries links: callbacks, errbacks, a chain or a chord.
     linked: bool = False
-    #: The message as the broker's list holds it: the script that plans the run sends it too. Empty: the caller does.
-    wire: str = ""
-    #: Celery's event that it is sent, told by the same script.
+    #: The queue is no plain list, so that no script can put it there.
+    by_kombu: bool = False
+    #: Who plans the run sends its message, or has it already: the script does so only when it is queued again.
+    held: bool = False
+    #: Celery's event that it is sent, told by the script that plans the run.
     told: Told | None = None
 
 
@@ -134,11 +136,13 @@ class Planned:
     created: bool
     state: str
     reason: str
+    #: Who planned it sends its message with this stamp (ms); 0 where the script did, or there is nothing to send.
+    stamp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
-    """Messages that the caller has to send: run id and message, and the stamp they carry (ms)."""
+class Handed:
+    """Messages that only kombu can send: run id and message, and the stamp they carry (ms)."""
 
     stamp: int
     messages: tuple[tuple[str, str], ...] = ()
@@ -223,8 +227,8 @@ def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
         spec["delay"] = run.timing.delay
     if run.end:
         spec |= {"ends": run.end.state, "reason": run.end.reason}
-    if run.message and run.message.wire:
-        spec["wire"] = run.message.wire
+    if run.message and run.message.held:
+        spec["held"] = True
     if run.message and run.message.told:
         spec |= {"channel": run.message.told.channel, "told": run.message.told.text}
     return spec
@@ -233,7 +237,10 @@ def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
 def _of_message(message: Message | None) -> dict[str, Any]:
     if message is None:
         return {}
-    return {"message": message.text, "list": message.list, "queue": message.queue, "linked": int(message.linked)}
+    return {
+        "message": message.text, "list": message.list, "queue": message.queue, "linked": int(message.linked),
+        "by_kombu": int(message.by_kombu),
+    }  # fmt: skip
 
 
 def _of_tick(tick: Tick | None) -> dict[str, Any]:
@@ -247,13 +254,11 @@ def _of_tick(tick: Tick | None) -> dict[str, Any]:
 
 def read_planned(answer: Sequence[str]) -> Planned:
     """A plan's answer, as the script gives it."""
-    run_id, what, state, reason = answer
-    return Planned(run_id, what == "planned", state, reason)
+    run_id, what, state, reason, stamp = answer
+    return Planned(run_id, what == "planned", state, reason, int(stamp))
 
 
-def read_ring(answer: Sequence[Any]) -> Ring:
-    """What to ring, as the script gives it."""
-    if not answer:
-        return Ring(0)
+def read_handed(answer: Sequence[Any]) -> Handed:
+    """What is left for kombu to send, as the script gives it."""
     stamp, *flat = answer
-    return Ring(int(stamp), tuple(zip(flat[::2], flat[1::2], strict=True)))
+    return Handed(int(stamp), tuple(zip(flat[::2], flat[1::2], strict=True)))

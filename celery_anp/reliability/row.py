@@ -43,9 +43,11 @@ class Field:
 FIELDS = (
     # -- what it is: fixed when it is planned
     Field("task", "text", "name of its task", (SPEC,), ""),
-    Field("message", "json", "its whole message: headers, properties, body, queue, priority", (SPEC, "settle")),
+    Field("message", "text", "its whole message as the broker's list holds it, with a place for the stamp",
+          (SPEC, "settle"), ""),
     Field("list", "text", "the broker's list that its message goes to", (SPEC,), ""),
     Field("queue", "text", "name of its queue", (SPEC,), ""),
+    Field("by_kombu", "flag", "its queue is no plain list: only kombu can send its message", (SPEC,), False),
     Field("digest", "text", "of its input: the same idempotency key with another one is a conflict", ("planning",), ""),
     Field("release", "text", "of who planned it", (SPEC,)),
     Field("created", "time", "when it was planned", ("planning",)),

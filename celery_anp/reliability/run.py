@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from celery_anp.redaction import HIDDEN
+from celery_anp.reliability.message import opened
 from celery_anp.reliability.row import read
 
 #: States that only an operator can change.
@@ -140,7 +141,7 @@ def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None)
         finished_at=moment(of("finished")),
         runtime=None if runtime is None else runtime / 1000,
         lateness=max(0.0, (began - wanted).total_seconds()) if began and wanted else None,
-        input=_input(of("message") or {}),
+        input=_input(of("message")),
         result=of("result"),
         as_expected=of("as_expected"),
         error=of("error"),
@@ -157,9 +158,12 @@ def _undo(text: str) -> UndoEntry:
     return UndoEntry(entry["name"], entry["data"], entry["attempt"], entry.get("outcome"), entry.get("note", ""))
 
 
-def _input(message: Mapping[str, Any]) -> dict[str, Any]:
-    args, kwargs = (message.get("body") or [[], {}])[:2]
-    secret = message.get("headers", {}).get("anp_secret", ())
+def _input(message: str) -> dict[str, Any]:
+    if not message:
+        return {}
+    held = opened(message)
+    args, kwargs, _ = held.body
+    secret = held.headers.get("anp_secret", ())
     shown: dict[str, Any] = {name: HIDDEN if name in secret else value for name, value in kwargs.items()}
     return {"args": args, **shown} if args else shown
 

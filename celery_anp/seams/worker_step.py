@@ -56,7 +56,7 @@ class NodeStep(bootsteps.StartStopStep):
         try:
             check_tasks(app)
             self.upkeep = Upkeep(app)
-            app.lease = Lease(app, "worker", self.upkeep.hand, lambda: bodies(app))
+            app.lease = Lease(app, "worker", lambda: bodies(app))
             app.lease.start()
         except AnpError as error:
             # Celery would print a traceback and go on without us.

@@ -17,7 +17,7 @@ from celery.app.amqp import task_message
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadUsage
-from celery_anp.reliability.records import Key, NewRun, Planned, Ring, Timing, Told
+from celery_anp.reliability.records import Key, NewRun, Planned, Timing, Told
 from celery_anp.sending.draft import draft
 from celery_anp.sending.message import written
 
@@ -40,8 +40,14 @@ class Call:
         self.planned: Planned | None = None
 
     def plan(
-        self, message: task_message, queue: str, priority: int | None, told: Told | None = None, *, sends: bool
-    ) -> Ring:
+        self,
+        message: task_message,
+        queue: str,
+        priority: int | None,
+        told: Told | None = None,
+        *,
+        by_kombu: bool = False,
+    ) -> int:
         """Plan its row with the message that Celery built.
 
         Args:
@@ -49,17 +55,17 @@ class Call:
             queue: its queue.
             priority: 0 to 9, or None.
             told: Celery's event that it is sent, which the script tells.
-            sends: whether the script puts the message on the queue's list.
+            by_kombu: no script can put the message on the queue's list.
 
         Returns:
-            What is left to be sent.
+            The stamp with which kombu is to send the message; 0 where there is nothing to send.
 
         Raises:
             KeyConflict, LedgerFull, LedgerUnavailable: nothing was planned.
         """
-        new = replace(self.new, message=written(message, queue, priority, told, sends=sends))
-        (self.planned,), ring = self.task.ledger.plan([new])
-        return ring
+        new = replace(self.new, message=written(message, queue, priority, told, by_kombu=by_kombu))
+        (self.planned,) = self.task.ledger.plan([new])
+        return self.planned.stamp
 
 
 def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Call:

@@ -1,6 +1,6 @@
-"""A run's message as its row keeps it and as the broker's list holds it, so that one script plans the row and sends it.
+"""A run's message: its row keeps it as the broker's list holds it, so that any script that queues the run sends it.
 
-Celery's event of it, `task-sent`, goes with it.
+Celery's event of it, `task-sent`, goes with the first one.
 
 Limit: only onto a plain list. Where kombu would do more (an exchange, a compression, a queue that expires), kombu
 publishes after the row is planned.
@@ -18,6 +18,7 @@ from kombu.utils import json
 
 from celery_anp.contract.signature import Checked
 from celery_anp.errors import LimitExceeded
+from celery_anp.reliability.message import Opened, opened
 from celery_anp.reliability.records import Message, Told
 from celery_anp.security import INPUT_LIMIT
 
@@ -31,29 +32,26 @@ LINKS = ("callbacks", "errbacks", "chain", "chord")
 KEPT = ("correlation_id", "reply_to")
 
 
-def pack(message: task_message, queue: str, priority: int | None) -> tuple[str, str]:
-    """A message as two texts; what is large in them is serialized once.
+def pack(message: task_message, queue: str, priority: int | None) -> str:
+    """A message as kombu's Redis transport writes it, with a place for the stamp before the other headers.
+
+    Each time it is sent again it has the same delivery tag: kombu needs no other one for what is only a doorbell.
 
     Args:
         message: as Celery built it.
         queue: the queue's name.
         priority: 0 to 9, or None.
 
-    Returns:
-        The text that the row keeps, so that it can be sent again; and the text for the list, as kombu's Redis transport
-        writes it, in which the script fills in the stamp.
-
     Raises:
         LimitExceeded: the input is too large.
     """
-    headers, body = json.dumps(message.headers), json.dumps(message.body)
-    where = json.dumps({"properties": message.properties, "queue": queue, "priority": priority})
-    kept = f'{{"headers": {headers}, "body": {body}, {where[1:]}'
-    if len(kept) > INPUT_LIMIT:
+    named = {STAMP: 0, **{name: value for name, value in message.headers.items() if name != STAMP}}
+    headers, body = json.dumps(named), json.dumps(message.body)
+    if len(headers) + len(body) > INPUT_LIMIT:
         raise LimitExceeded(
             f"The input of {message.headers['task']!r} is too large",
             expected=f"at most {INPUT_LIMIT} bytes with its message",
-            given=f"{len(kept)} bytes",
+            given=f"{len(headers) + len(body)} bytes",
         )
     rest = json.dumps({
         "body": body, "content-encoding": "utf-8", "content-type": "application/json",
@@ -62,7 +60,12 @@ def pack(message: task_message, queue: str, priority: int | None) -> tuple[str, 
             "priority": priority or 0, "body_encoding": "utf-8", "delivery_tag": str(uuid4()),
         },
     })  # fmt: skip
-    return kept, f'{{"headers": {headers[:-1]}, "{STAMP}": 0}}, {rest[1:]}'
+    return f'{{"headers": {headers}, {rest[1:]}'
+
+
+def read_back(text: str) -> Opened:
+    """A message from its row, with everything that Celery put into it."""
+    return opened(text, json.loads)
 
 
 def list_key(queue: str, priority: int | None) -> str:
@@ -79,7 +82,8 @@ def written(
     told: Told | None = None,
     *,
     plain: bool = False,
-    sends: bool = False,
+    by_kombu: bool = False,
+    held: bool = False,
 ) -> Message:
     """A message for its row.
 
@@ -89,16 +93,16 @@ def written(
         priority: 0 to 9, or None.
         told: Celery's event that it is sent, which the script tells.
         plain: its task is not guarded: nothing but the broker brings it back.
-        sends: whether the script that plans the row puts it on the queue's list.
+        by_kombu: only kombu can send it; who plans the run lets it do so.
+        held: who plans the run sends it, or has it already.
 
     Raises:
         LimitExceeded: the input is too large.
     """
     if plain:
         message.headers[PLAIN] = True
-    kept, wire = pack(message, queue, priority)
-    linked = any(message.body[2].get(name) for name in LINKS)
-    return Message(kept, list_key(queue, priority), queue, linked, wire if sends else "", told)
+    text, linked = pack(message, queue, priority), any(message.body[2].get(name) for name in LINKS)
+    return Message(text, list_key(queue, priority), queue, linked, by_kombu, held or by_kombu, told)
 
 
 def built(

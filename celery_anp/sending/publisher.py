@@ -1,12 +1,16 @@
-"""From a draft to a row and its message. The row comes first; the message is only a doorbell.
+"""From a call to its row and its message. The row comes first; the message is only a doorbell.
 
-Where queue and broker are plain Redis lists, the script that plans the row also puts the message on the list and tells
-Celery's event of it: one round trip. Elsewhere kombu publishes both once the row is planned.
+Where queue and broker are plain Redis lists, the script that queues a run also puts its message on the list; the one
+that plans it tells Celery's event of it too: one round trip. Elsewhere kombu publishes it once the row is planned, and
+upkeep each further time.
+
+Celery's signals of a publish are sent with the first message, by who publishes: what a script sends later, when the run
+becomes due, gets its lock or is tried again, has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -14,12 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.amqp import AMQP, task_message
 from celery.utils.log import get_logger
-from kombu.utils import json
 
 from celery_anp.reliability import sentinel
-from celery_anp.reliability.records import Ring, Told
+from celery_anp.reliability.records import Handed, NewRun, Planned, Told
 from celery_anp.sending.call import OPTION, Call
-from celery_anp.sending.message import PLAIN, STAMP, Doorbell, event
+from celery_anp.sending.message import KEPT, PLAIN, STAMP, Doorbell, event, read_back
 from celery_anp.settings import settings
 
 if TYPE_CHECKING:
@@ -63,12 +66,10 @@ class LedgerAMQP(AMQP):
             told = self._told(queue, message, options)
             if told:
                 message = message._replace(sent_event=None)
-            plan = partial(call.plan, queue=queue, told=told, sends=True)
+            plan = partial(call.plan, queue=queue, told=told)
             return self.send_unplanned(Doorbell(producer, plan), name, message, **options)
-        ring = call.plan(message, queue, options.get("priority"), sends=False)
-        if any(run_id == call.new.run_id for run_id, _ in ring.messages):
-            return self.send_unplanned(producer, name, message, headers={STAMP: ring.stamp}, **options)
-        return None
+        stamp = call.plan(message, queue, options.get("priority"), by_kombu=True)
+        return self.send_unplanned(producer, name, message, headers={STAMP: stamp}, **options) if stamp else None
 
     def sends_itself(self, queue: str, options: Mapping[str, Any] = MappingProxyType({})) -> bool:
         """Whether the script that plans a row can put its message on the queue's list.
@@ -118,22 +119,22 @@ class LedgerAMQP(AMQP):
         return str(getattr(queue, "name", queue) or self.default_queue.name)
 
 
-def ring(app: Celery, rung: Ring, producer: Any = None) -> int:
-    """Send the messages that a script handed out, in one pipeline.
+def send(app: Celery, handed: Handed, producer: Any = None) -> int:
+    """Send the messages that only kombu can send, in one pipeline.
 
     Args:
         app: the guarded app.
-        rung: what to send.
+        handed: what to send.
         producer: one to use; otherwise the app's pool gives one.
 
     Returns:
         How many were sent. A publish that raised may still have happened, which does no harm.
     """
-    if not rung.messages:
+    if not handed.messages:
         return 0
     with app.producer_or_acquire(producer) as sender, _pipelined(sender):
-        out = [run_id for run_id, text in rung.messages if _ring_one(app, sender, run_id, text, rung.stamp)]
-    plain = [run_id for run_id, text in rung.messages if f'"{PLAIN}": true' in text and run_id in out]
+        out = [run_id for run_id, text in handed.messages if _send_one(app, sender, run_id, text, handed.stamp)]
+    plain = [run_id for run_id, text in handed.messages if f'"{PLAIN}": true' in text and run_id in out]
     if plain:
         app.ledger.sent(plain)
     return len(out)
@@ -145,23 +146,31 @@ def _pipelined(producer: Any) -> AbstractContextManager[Any]:
     return batch(500) if batch else nullcontext()
 
 
-def try_ring(app: Any, rung: Ring) -> None:
-    """Send messages if the broker lets us: whatever it says, upkeep rings again."""
+def send_held(app: Any, runs: Iterable[NewRun], planned: Iterable[Planned]) -> None:
+    """Send what its planner is to send, if the broker lets us: whatever it says, upkeep rings again.
+
+    Args:
+        app: the guarded app.
+        runs: what was planned.
+        planned: what became of it.
+    """
+    stamps = {one.run_id: one.stamp for one in planned if one.stamp}
+    messages = tuple((run.run_id, run.message.text) for run in runs if run.run_id in stamps and run.message)
     try:
-        ring(app, rung)
+        send(app, Handed(max(stamps.values(), default=0), messages))
     except Exception as error:
         log.warning("a message was not sent, upkeep will ring again: %s", error)
 
 
-def _ring_one(app: Any, producer: Any, identity: str, text: str, stamp: int) -> bool:
+def _send_one(app: Any, producer: Any, identity: str, text: str, stamp: int) -> bool:
     try:
-        stored = json.loads(text)
-        message = task_message(stored["headers"], stored["properties"], tuple(stored["body"]), None)
-        queue, priority = stored["queue"], stored["priority"]
+        kept = read_back(text)
+        properties = {name: kept.property(name) for name in KEPT if kept.property(name) is not None}
+        message = task_message(kept.headers, properties, tuple(kept.body), None)
+        name, queue, priority = kept.headers["task"], kept.queue, kept.priority
     except (ValueError, KeyError, TypeError) as error:
         log.error("the row of %s holds no message that can be sent: %r", identity, error)
         return False
-    options: dict[str, Any] = {} if priority is None else {"priority": priority}
-    options["headers"] = {STAMP: stamp}
-    app.amqp.send_unplanned(producer, message.headers["task"], message, queue=queue, **options)
+    options: dict[str, Any] = {"priority": priority} if priority else {}
+    app.amqp.send_unplanned(producer, name, message, queue=queue, headers={STAMP: stamp}, **options)
     return True

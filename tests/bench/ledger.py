@@ -41,7 +41,7 @@ def planned(ledger: Ledger, news: Iterator[NewRun]) -> Iterator[NewRun]:
 
 def begun(ledger: Ledger, run_id: str) -> Begun:
     """An attempt of a queued row."""
-    answer, _ = ledger.begin(run_id, NODE, "child", run_id)
+    answer = ledger.begin(run_id, NODE, "child", run_id)
     assert isinstance(answer, Begun), answer
     return answer
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import cycle
 from typing import Any
 from uuid import uuid4
 
-from kombu import Connection
-
-from celery_anp.reliability.records import NewRun, Ring
+from celery_anp.reliability.records import NewRun
 from celery_anp.reliability.run import Run
-from celery_anp.sending import publisher
 from tests.faults.scene import Scene
 from tests.support.eventually import eventually
 from worker.app import app
@@ -69,12 +65,7 @@ class Canvases:
         for kind in cycle(kinds):
             if self._stopped.wait(EVERY):
                 return
-            _, rung = eventually(partial(self.scene.ledger.plan, kind()), AWAY, "a canvas to be planned")
-            self._ring(rung)
-
-    def _ring(self, rung: Ring) -> None:
-        with suppress(Exception), Connection(self.scene.server.url) as broker, broker.Producer() as producer:
-            publisher.ring(app, rung, producer)  # what is not rung here upkeep rings
+            eventually(partial(self.scene.ledger.plan, kind()), AWAY, "a canvas to be planned")
 
     def _chain(self) -> list[NewRun]:
         """Three runs, one after the other."""

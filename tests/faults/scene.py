@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,13 @@ from kombu import Connection
 
 from celery_anp.errors import AnpError
 from celery_anp.local.embedded.server import LEDGER, RedisServer
-from celery_anp.reliability.records import NewRun, Ring
+from celery_anp.reliability.records import NewRun
 from celery_anp.reliability.run import Run
-from celery_anp.sending import publisher
 from celery_anp.sending.call import new_id
 from celery_anp.sending.draft import draft
 from celery_anp.sending.message import built, written
 from tests.faults.bodies import Deaths, Ended
+from tests.support.doubled import double
 from tests.support.eventually import eventually
 from tests.support.journal import Journal, Line
 from tests.support.linked import LinkedStack
@@ -193,23 +194,14 @@ class Scene:
         return probe.si(**self.input(script, "next")).set(task_id=str(uuid4()))
 
     def _plan(self, new: NewRun, *following: str, ring: bool = True) -> str:
-        _, rung = self.ledger.plan([new])
-        if ring:
-            self.ring(rung)
+        assert new.message is not None
+        self.ledger.plan([replace(new, message=replace(new.message, held=not ring))])
         self.watched += [new.run_id, *following]
         return new.run_id
 
-    def ring(self, rung: Ring) -> None:
-        """Send what a script handed out."""
-        with self.broker.Producer() as producer:
-            publisher.ring(app, rung, producer)
-
     def ring_again(self, run_id: str) -> None:
         """Double a run's message, if it has one."""
-        if self.ledger.find(run_id) is None:
-            return
-        row = self.ledger.store.read("hgetall", self.ledger.store.key(f"run:{run_id}"))
-        self.ring(Ring(int(row.get("rung") or 1), ((run_id, row["message"]),)))
+        double(self.ledger, run_id)
 
     def waiting_messages(self) -> int:
         """Messages that nobody has taken."""

@@ -13,13 +13,11 @@ import pytest
 
 from celery_anp.local.embedded.server import RedisServer
 from celery_anp.reliability.run import Run
-from celery_anp.sending import publisher
 from tests.faults import endings
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add, picky, probe
 from tests.support.stack import Stack, on_empty_redis
-from worker.app import app
 
 TASKS = "tests.support.probe,tests.faults.endings"
 
@@ -136,8 +134,7 @@ def test_a_hook_that_gives_up_keeps_its_lock_until_an_operator_resolves_it(stack
     waiting = endings.fails.delay(str(journal.path), "resolved", "fine")
     assert stack.run(waiting.id).state == "blocked"
     assert broken.run_id in stack.run(waiting.id).reason
-    run, rung = stack.ledger.operate(broken.run_id, "resolve", "tests", "mended by hand")
-    publisher.ring(app, rung)
+    run = stack.ledger.operate(broken.run_id, "resolve", "tests", "mended by hand")
     assert run.state == "rolled_back"
     assert "mended by hand" in run.reason
     assert stack.ends(waiting.id).state == "succeeded"
@@ -147,7 +144,7 @@ def test_a_hook_that_was_mended_is_asked_again_by_an_operator(stack: Stack, jour
     broken = stack.ends(endings.fails.delay(str(journal.path), "mended", "at once").id)
     assert broken.state == "rollback_failed"
     (journal.path.parent / f"{journal.path.name}.mended").touch()
-    publisher.ring(app, stack.ledger.operate(broken.run_id, "rollback", "tests")[1])
+    stack.ledger.operate(broken.run_id, "rollback", "tests")
     mended = stack.reaches(broken.run_id, "rolled_back")
     assert [entry.outcome for entry in mended.undo] == ["undone"]
     assert len(journal.lines("undone")) == 2
@@ -167,9 +164,8 @@ def test_an_effect_after_lost_ownership_is_refused_and_told(stack: Stack, journa
     held = stack.run(result.id)
     assert held.node
     assert held.fence
-    state, rung = stack.ledger.lose(result.id, held.node, held.fence, "fenced", "taken by the test")
+    state = stack.ledger.lose(result.id, held.node, held.fence, "fenced", "taken by the test")
     assert state == "queued"
-    publisher.ring(app, rung)
     assert stack.ends(result.id).result == "second"
     journal.open(what)
     if what == "result":
@@ -189,8 +185,7 @@ def test_a_body_without_its_row_is_killed(stack: Stack, journal: Journal) -> Non
     held = stack.run(result.id)
     assert held.node
     assert held.fence
-    _, rung = stack.ledger.lose(result.id, held.node, held.fence, "fenced", "taken by the test")
-    publisher.ring(app, rung)
+    stack.ledger.lose(result.id, held.node, held.fence, "fenced", "taken by the test")
     second = at_gate(journal, result.id, 2)
     eventually(lambda: not psutil.pid_exists(first), 20, "the body whose row another attempt has to be killed")
     journal.open("held")

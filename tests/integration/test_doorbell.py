@@ -11,9 +11,13 @@ from celery.signals import before_task_publish
 from redis import Redis
 
 from celery_anp.app import guard
+from celery_anp.beat.plan import Planner
+from celery_anp.beat.schedule import Schedule
 from celery_anp.errors import LedgerUnavailable
 from celery_anp.process import port
+from celery_anp.reliability.message import opened
 from celery_anp.sending.message import STAMP
+from celery_anp.sending.publisher import send_held
 from tests.support.probe import add
 from worker.app import app
 
@@ -122,8 +126,8 @@ def test_a_header_that_a_signal_adds_is_sent_and_kept(redis: Redis) -> None:
     finally:
         before_task_publish.disconnect(trace)
     assert taken(redis)[1].headers["trace"] == "t1"
-    row = json.loads(str(redis.hget(f"anp:ledger:run:{result.id}", "message")))
-    assert row["headers"]["trace"] == "t1"
+    row = opened(str(redis.hget(f"anp:ledger:run:{result.id}", "message")))
+    assert row.headers["trace"] == "t1"
 
 
 def test_a_run_that_waits_is_not_sent(redis: Redis) -> None:
@@ -183,3 +187,35 @@ def test_headers_may_be_copied_into_json_on_the_way(redis: Redis, monkeypatch: p
     assert headers["headers"] == {"own": 1, "sentry-trace": "t1"}
     assert [one["id"] for one in heard] == [headers["id"]] == [result.id]
     assert not any("anp_call" in one for one in heard)
+
+
+def test_the_row_keeps_what_stands_on_the_list_but_for_the_stamp(redis: Redis) -> None:
+    result = add.apply_async((1, 2), headers={STAMP: 7, "own": 1})
+    row = redis.hgetall(f"anp:ledger:run:{result.id}")
+    assert str(redis.lindex("default", 0)) == row["message"].replace(f'"{STAMP}": 0', f'"{STAMP}": {row["rung"]}', 1)
+    assert taken(redis)[1].headers["own"] == 1
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_tick_is_sent_by_its_beat_where_somebody_listens_to_publishes(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, listens: bool
+) -> None:
+    heard: list[str] = []
+
+    def listen(headers: dict[str, Any], **_: Any) -> None:
+        heard.append(headers["id"])
+
+    of = Schedule(name="s", task=add.name, every=60, input={"x": 1, "y": 2}, owner="o", expects="e", rollback="r")
+    monkeypatch.setattr(before_task_publish, "receivers", [])
+    if listens:
+        before_task_publish.connect(listen)
+    new = Planner(app, {of.name: of}).backfilled(of, 60)
+    assert new.message is not None
+    planned = app.ledger.plan([new])
+    standing = redis.llen(new.message.list)
+    assert standing == (0 if listens else 1)
+    send_held(app, [new], planned)
+    assert heard == ([new.run_id] if listens else [])
+    assert taken(redis, new.message.list)[1].headers[STAMP] == int(
+        redis.hget(f"anp:ledger:run:{new.run_id}", "rung") or 0
+    )

@@ -21,7 +21,11 @@ def test_a_publish_that_hangs_holds_up_no_lease_and_ends_no_other_body(stack: St
     stack.settings["tasks"] = "tests.support.probe,tests.support.silence"
     journal = Journal(stack.journal)
     worker = stack.worker(concurrency=2)
-    lost, other = (probe.delay(str(journal.path), [["gate", "open"]], lock=f"lock {n}") for n in range(2))
+    script = (str(journal.path), [["gate", "open"]])
+    lost, other = (
+        probe.apply_async(script, {"lock": f"lock {n}"}, compression="gzip")  # which upkeep publishes
+        for n in range(2)
+    )
     eventually(lambda: len(journal.lines("at")) == 2, 20, "the bodies to stand at their gate")
     ends = lease_end(stack)
     os.kill(worker.pid, signal.SIGUSR2)

@@ -15,16 +15,15 @@ from celery_anp.execution import children
 from celery_anp.node.reconcile import Reconciler
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Decision, Keeping
-from tests.support.moved import NODE, Moved, begin, new, settle, state
+from tests.support.moved import NODE, Moved, begin, new, sent, settle, state
 from worker.app import app
 
 
 def test_a_run_planned_twice_is_one_row(ledger: Moved) -> None:
-    first, ring = ledger.plan([new("a")])
-    again, silence = ledger.plan([replace(new("a"), task="other")])
+    first = ledger.plan([new("a")])
+    again = ledger.plan([replace(new("a"), task="other")])
     assert (first[0].created, again[0].created) == (True, False)
-    assert [run_id for run_id, _ in ring.messages] == ["a"]
-    assert silence.messages == ()
+    assert sent(ledger) == ["a"]
     assert ledger.run("a").task == "task"
 
 
@@ -39,30 +38,30 @@ def test_a_succeeded_run_is_never_entered_again(ledger: Moved) -> None:
     ledger.plan([new("a")])
     begin(ledger, "a")
     settle(ledger, "a")
-    assert ledger.begin("a", NODE, "child", "another")[0] == "succeeded"
+    assert ledger.begin("a", NODE, "child", "another") == "succeeded"
 
 
 def test_a_begin_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> None:
     ledger.plan([new("a")])
     first = begin(ledger, "a", "t")
     assert begin(ledger, "a", "t") == first
-    assert ledger.begin("a", NODE, "child", "u")[0] == "running"
+    assert ledger.begin("a", NODE, "child", "u") == "running"
     assert ledger.run("a").attempts == 1
 
 
 def test_a_settle_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> None:
     ledger.plan([new("a")])
     fence = begin(ledger, "a").fence
-    answers = [ledger.settle("a", NODE, fence, "succeeded", result="1")[0] for _ in range(3)]
+    answers = [ledger.settle("a", NODE, fence, "succeeded", result="1") for _ in range(3)]
     assert answers == ["succeeded"] * 3
     assert ledger.counts() == {("task", "succeeded"): 1}
 
 
 def test_a_node_without_a_lease_begins_nothing(ledger: Moved) -> None:
     ledger.plan([new("a")])
-    assert ledger.begin("a", "stranger", "child", "t")[0] == "lease"
+    assert ledger.begin("a", "stranger", "child", "t") == "lease"
     ledger.go(11)
-    assert ledger.begin("a", NODE, "child", "t")[0] == "lease"
+    assert ledger.begin("a", NODE, "child", "t") == "lease"
 
 
 def test_a_dead_nodes_run_goes_back_and_its_late_settle_is_refused(ledger: Moved) -> None:
@@ -70,14 +69,15 @@ def test_a_dead_nodes_run_goes_back_and_its_late_settle_is_refused(ledger: Moved
     late = begin(ledger, "a").fence
     for _ in range(4):  # somebody else keeps upkeep going: no silence of Redis
         ledger.go(3)
-        ring = ledger.reap()
-    assert [run_id for run_id, _ in ring.messages] == ["a"]
+        sent(ledger)
+        ledger.reap()
+    assert sent(ledger) == ["a"]
     ledger.heartbeat("node-2", {"kind": "worker"})
     fence = begin(ledger, "a", node="node-2").fence
     assert fence > late
     with pytest.raises(LostOwnership):
         ledger.settle("a", NODE, late, "succeeded")
-    assert ledger.settle("a", "node-2", fence, "succeeded")[0] == "succeeded"
+    assert ledger.settle("a", "node-2", fence, "succeeded") == "succeeded"
 
 
 def test_a_node_marked_dead_is_never_renewed(ledger: Moved) -> None:
@@ -91,27 +91,30 @@ def test_nobody_is_reaped_after_a_silence_of_redis(ledger: Moved) -> None:
     ledger.plan([new("a")])
     begin(ledger, "a")
     ledger.go(60)
-    assert ledger.reap().messages == ()
+    sent(ledger)
+    ledger.reap()
+    assert sent(ledger) == []
     assert state(ledger, "a") == "running"
     assert ledger.heartbeat(NODE) is not None
 
 
 def test_a_lock_is_taken_when_the_run_is_due_and_a_tick_is_skipped_meanwhile(ledger: Moved) -> None:
     ledger.plan([new("a", lock="l", overlap="skip")])
-    planned, _ = ledger.plan([new("b", lock="l", overlap="skip")])
+    planned = ledger.plan([new("b", lock="l", overlap="skip")])
     assert planned[0].state == "skipped"
     assert "held by a" in planned[0].reason
     begin(ledger, "a")
     settle(ledger, "a")
-    assert ledger.plan([new("c", lock="l", overlap="skip")])[0][0].state == "queued"
+    assert ledger.plan([new("c", lock="l", overlap="skip")])[0].state == "queued"
 
 
 def test_a_lock_is_handed_to_the_first_waiter_by_the_settle_that_frees_it(ledger: Moved) -> None:
     ledger.plan([new("a", lock="l"), new("b", lock="l"), new("c", lock="l")])
     assert [state(ledger, x) for x in "abc"] == ["queued", "blocked", "blocked"]
     fence = begin(ledger, "a").fence
-    _, ring = ledger.settle("a", NODE, fence, "succeeded")
-    assert [run_id for run_id, _ in ring.messages] == ["b"]
+    sent(ledger)
+    ledger.settle("a", NODE, fence, "succeeded")
+    assert sent(ledger) == ["b"]
     assert ledger.locks() == {"l": "b"}
 
 
@@ -130,12 +133,12 @@ def test_a_lock_stays_with_its_run_through_loss_and_backoff(ledger: Moved) -> No
 
 
 def test_buffer_one_keeps_one_waiter_and_skips_the_newest(ledger: Moved) -> None:
-    planned, _ = ledger.plan([new(x, lock="l", overlap="buffer_one") for x in "abc"])
+    planned = ledger.plan([new(x, lock="l", overlap="buffer_one") for x in "abc"])
     assert [p.state for p in planned] == ["queued", "blocked", "skipped"]
 
 
 def test_buffer_all_keeps_waiters_up_to_its_limit(ledger: Moved) -> None:
-    planned, _ = ledger.plan([new(x, lock="l", overlap="buffer_all", limit=2) for x in "abcd"])
+    planned = ledger.plan([new(x, lock="l", overlap="buffer_all", limit=2) for x in "abcd"])
     assert [p.state for p in planned] == ["queued", "blocked", "blocked", "skipped"]
 
 
@@ -160,9 +163,12 @@ def test_a_retry_is_a_row_that_waits(ledger: Moved) -> None:
     ledger.plan([new("a")])
     begin(ledger, "a")
     assert settle(ledger, "a", "retry", delay=3000, reason="boom") == "delayed"
-    assert ledger.promote().messages == ()
+    sent(ledger)
+    ledger.promote()
+    assert sent(ledger) == []
     ledger.go(4)
-    assert [run_id for run_id, _ in ledger.promote().messages] == ["a"]
+    ledger.promote()
+    assert sent(ledger) == ["a"]
 
 
 def test_three_losses_quarantine_but_a_nodes_death_weighs_less(ledger: Moved) -> None:
@@ -183,7 +189,7 @@ def test_three_losses_quarantine_but_a_nodes_death_weighs_less(ledger: Moved) ->
 
 def test_an_idle_child_weighs_less_than_one_that_died(ledger: Moved) -> None:
     ledger.plan([new("a")])
-    reconciler = Reconciler(app, ledger, bodies=tuple, wake=lambda: None, ring=lambda _: None)
+    reconciler = Reconciler(app, ledger, bodies=tuple, wake=lambda: None)
     for n in range(6):
         assert state(ledger, "a") == "queued", f"after {n} idle children"
         begin(ledger, "a", f"t{n}", child=children.child())
@@ -305,29 +311,29 @@ def test_a_run_that_is_too_late_to_start_expires_and_one_that_began_does_not(led
     settle(ledger, "b", "requeue")
     ledger.go(6)
     ledger.heartbeat(NODE)
-    assert ledger.begin("a", NODE, "child", "t")[0] == "expired"
+    assert ledger.begin("a", NODE, "child", "t") == "expired"
     assert begin(ledger, "b", "t2").attempt == 2
 
 
 def test_a_tick_is_decided_once_from_one_cursor(ledger: Moved) -> None:
     tick = new("s@1", schedule="s", tick=1000)
-    first, ring = ledger.decide([Decision("s", "", "1000|x", (tick,))])
-    assert (first[0].moved, len(ring.messages)) == (False, 1)
-    second, silence = ledger.decide([Decision("s", "", "2000|x", (new("s@2", schedule="s", tick=2000),))])
-    assert (second[0].moved, second[0].cursor, silence.messages) == (True, "1000|x", ())
+    first = ledger.decide([Decision("s", "", "1000|x", (tick,))])
+    assert (first[0].moved, sent(ledger)) == (False, ["s@1"])
+    second = ledger.decide([Decision("s", "", "2000|x", (new("s@2", schedule="s", tick=2000),))])
+    assert (second[0].moved, second[0].cursor, sent(ledger)) == (True, "1000|x", [])
     with pytest.raises(UnknownName):
         ledger.run("s@2")
 
 
 def test_a_lost_message_is_rung_again_and_a_waiting_one_is_not(ledger: Moved, redis: Redis) -> None:
-    _, ring = ledger.plan([new("a")])
-    redis.lpush("default", json.dumps({"headers": {"anp_rung": ring.stamp}}))
+    ledger.plan([new("a")])
     ledger.go(6)
-    assert ledger.ring().messages == ()
-    redis.delete("default")
+    ledger.ring()
+    assert sent(ledger) == ["a"], "the first one, which nobody took"
     ledger.go(6)
-    assert [run_id for run_id, _ in ledger.ring().messages] == ["a"]
-    assert ledger.ring().messages == ()
+    ledger.ring()
+    ledger.ring()
+    assert sent(ledger) == ["a"]
 
 
 def test_a_schedule_keeps_its_newest_rows(ledger: Moved) -> None:
@@ -368,12 +374,12 @@ def test_an_operator_can_retry_and_roll_back_but_not_what_the_state_forbids(ledg
     settle(ledger, "a")
     with pytest.raises(Refused):
         ledger.operate("a", "retry", "ann")
-    assert ledger.operate("a", "rollback", "ann", "wrong input")[0].state == "rolling_back"
+    assert ledger.operate("a", "rollback", "ann", "wrong input").state == "rolling_back"
     begin(ledger, "b")
     settle(ledger, "b", "failed")
     with pytest.raises(Refused):
         ledger.operate("b", "rollback", "ann")
-    assert ledger.operate("b", "retry", "ann")[0].state == "queued"
+    assert ledger.operate("b", "retry", "ann").state == "queued"
 
 
 def test_history_tells_each_change_and_stays_small(ledger: Moved) -> None:
@@ -410,7 +416,7 @@ def test_each_rollback_begins_with_its_losses_and_tries_at_zero(ledger: Moved) -
             ledger.lose("a", NODE, begin(ledger, "a", f"{attempt}.{n}").fence, "child", "gone")
             assert state(ledger, "a") == "rolling_back"
         fence = begin(ledger, "a", f"{attempt}.last").fence
-        assert ledger.settle("a", NODE, fence, "rolled_back")[0] == "rolled_back"
+        assert ledger.settle("a", NODE, fence, "rolled_back") == "rolled_back"
         ledger.operate("a", "retry", "ann")
 
 
@@ -426,7 +432,7 @@ def test_resolve_clears_the_finished_steps(ledger: Moved) -> None:
 
 def test_a_run_that_never_began_has_nothing_to_roll_back(ledger: Moved) -> None:
     ledger.plan([new("a", hook=True, deadline=1_000_005_000)])
-    assert ledger.operate("a", "cancel", "ann")[0].state == "cancelled"
+    assert ledger.operate("a", "cancel", "ann").state == "cancelled"
     ledger.go(6)
     with pytest.raises(Refused):
         ledger.operate("a", "rollback", "ann")
@@ -435,11 +441,11 @@ def test_a_run_that_never_began_has_nothing_to_roll_back(ledger: Moved) -> None:
 
 def test_cancel_other_does_not_wait_for_a_holder_that_is_not_running(ledger: Moved) -> None:
     ledger.plan([new("queued", lock="l")])
-    assert ledger.plan([new("b", lock="l", overlap="cancel_other")])[0][0].state == "queued"
+    assert ledger.plan([new("b", lock="l", overlap="cancel_other")])[0].state == "queued"
     assert state(ledger, "queued") == "skipped"
     begin(ledger, "b")
     settle(ledger, "b", "retry", delay=600_000)
-    assert ledger.plan([new("c", lock="l", overlap="cancel_other")])[0][0].state == "queued"
+    assert ledger.plan([new("c", lock="l", overlap="cancel_other")])[0].state == "queued"
     assert (state(ledger, "b"), ledger.locks()) == ("cancelled", {"l": "c"})
 
 
@@ -449,7 +455,7 @@ def test_a_retry_by_hand_waits_for_its_lock_whatever_its_policy(ledger: Moved) -
         begin(ledger, f"h-{overlap}", overlap)
         ledger.plan([new(f"w-{overlap}", lock=overlap)])
         ledger.plan([new(f"r-{overlap}", lock=overlap, overlap=overlap, limit=1, deadline=1)])
-        assert ledger.operate(f"r-{overlap}", "retry", "ann")[0].state == "blocked", overlap
+        assert ledger.operate(f"r-{overlap}", "retry", "ann").state == "blocked", overlap
 
 
 def test_a_failed_rollback_keeps_row_and_lock_for_ever(ledger: Moved) -> None:
@@ -475,10 +481,48 @@ def test_a_cancelled_run_whose_attempt_fails_is_cancelled(ledger: Moved) -> None
 def test_a_message_that_went_down_with_its_child_is_rung_at_once(ledger: Moved) -> None:
     ledger.plan([new("a"), new("b")])
     begin(ledger, "b")
-    assert ledger.ring().messages == ()
+    sent(ledger)
+    ledger.ring()
+    assert sent(ledger) == []
     ledger.nudge("a")
     ledger.nudge("b")
-    assert [run_id for run_id, _ in ledger.ring().messages] == ["a"]
+    ledger.ring()
+    assert sent(ledger) == ["a"]
+
+
+def test_what_only_kombu_can_send_is_handed_out_by_upkeep_and_by_nobody_else(ledger: Moved) -> None:
+    (planned,) = ledger.plan([new("a", by_kombu=True, held=True)])
+    assert planned.stamp, "who planned it sends it"
+    assert ledger.plan([new("a", by_kombu=True, held=True)])[0].stamp == 0
+    assert ledger.ring().messages == (), "within a grace"
+    begin(ledger, "a")
+    settle(ledger, "a", "requeue")
+    assert [run_id for run_id, _ in ledger.ring().messages] == ["a"], "at once"
+    assert sent(ledger) == []
+
+
+def test_what_its_planner_sends_is_sent_by_the_script_when_it_is_queued_again(ledger: Moved) -> None:
+    assert ledger.plan([new("a", held=True)])[0].stamp
+    assert sent(ledger) == []
+    begin(ledger, "a")
+    settle(ledger, "a", "requeue")
+    assert sent(ledger) == ["a"]
+
+
+def test_a_settle_that_is_asked_twice_sends_once(ledger: Moved) -> None:
+    ledger.plan([new("a"), new("b", lock="l"), new("c", lock="l")])
+    fence = begin(ledger, "b").fence
+    sent(ledger)
+    for _ in range(2):
+        assert ledger.settle("b", NODE, fence, "succeeded") == "succeeded"
+    assert sent(ledger) == ["c"]
+
+
+def test_parking_the_holder_of_a_lock_sends_the_next_one(ledger: Moved) -> None:
+    ledger.plan([new("a", lock="l"), new("b", lock="l")])
+    sent(ledger)
+    assert ledger.park("a") == "parked"
+    assert sent(ledger) == ["b"]
 
 
 @pytest.mark.parametrize("reason", ["two\r\nlines\f", "a|b", "long " + "ü" * 5000, "a\u2028b\x85c"])

@@ -261,6 +261,8 @@ def test_a_message_of_a_producer_that_knows_no_ledger_gets_its_row_on_receipt(st
     result = foreign.send_task("probe.add", (2, 3))
     assert result.get(timeout=10) == 5
     assert stack.run(result.id).state == "succeeded"
+    said = "".join(process.said() for process in stack.processes)
+    assert said.count(f"[{result.id}] received") == 1, "its own message is enough"
 
 
 def test_a_secret_is_used_but_never_shown(stack: Stack) -> None:

@@ -25,7 +25,7 @@ def tick(at: int, **fields: Any) -> NewRun:
 
 def decide(ledger: Moved, *ticks: NewRun, seen: str = "", cursor: str = "c") -> list[tuple[str, str]]:
     """What became of some ticks: state and reason."""
-    decided, _ = ledger.decide([Decision("s", seen, cursor, ticks)])
+    decided = ledger.decide([Decision("s", seen, cursor, ticks)])
     assert not decided[0].moved
     return [(planned.state, planned.reason) for planned in decided[0].planned]
 
@@ -244,7 +244,7 @@ def test_plans_worked_out_from_other_schedules_than_the_live_ones_are_refused(le
         ledger.decide([Decision("s", "", "c", (tick(1),))], "a")
     assert ledger.runs() == []
     assert ledger.cursors() == {}
-    assert ledger.decide([Decision("s", "", "c", (tick(1),))], "b")[0][0].planned[0].created
+    assert ledger.decide([Decision("s", "", "c", (tick(1),))], "b")[0].planned[0].created
 
 
 def test_a_schedule_that_is_gone_takes_its_cursor_along(ledger: Moved) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import signal
 
 import pytest
 
+from celery_anp.reliability.message import opened
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.newer import double
@@ -36,9 +36,9 @@ def test_a_run_that_one_node_knows_is_not_parked_by_another(stack: Stack) -> Non
 def test_a_stored_input_that_no_longer_fits_is_parked_with_its_reason(stack: Stack) -> None:
     delayed = add.apply_async((1, 2), countdown=1)
     key = stack.ledger.store.key(f"run:{delayed.id}")
-    message = json.loads(stack.ledger.store.client.hget(key, "message"))
-    message["body"][1] = {"x": "one", "y": 2}
-    stack.ledger.store.client.hset(key, "message", json.dumps(message))
+    message = opened(stack.ledger.store.client.hget(key, "message"))
+    changed = message.with_body([[], {"x": "one", "y": 2}, message.body[2]])
+    stack.ledger.store.client.hset(key, "message", changed.text())
     stack.worker()
     assert "its stored input no longer fits" in stack.reaches(delayed.id, "parked").reason
 

@@ -10,7 +10,6 @@ from celery.result import AsyncResult
 
 from celery_anp.local.embedded.server import RedisServer
 from celery_anp.reliability.run import Run
-from celery_anp.sending import publisher
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import add, plain, probe, swallows
@@ -44,8 +43,7 @@ def held(journal: Journal, count: int = 1, *before: list[Any]) -> list[AsyncResu
 
 def again(stack: Stack, run_id: str) -> Run:
     """An operator has it tried again."""
-    _, rung = stack.ledger.operate(run_id, "retry", "tests")
-    publisher.ring(app, rung)
+    stack.ledger.operate(run_id, "retry", "tests")
     return stack.ends(run_id)
 
 

@@ -6,12 +6,10 @@ import json
 
 from redis import Redis
 
-from celery_anp.reliability.records import Ring
-from celery_anp.sending import publisher
+from tests.support.doubled import double
 from tests.support.eventually import eventually
 from tests.support.probe import add, limited, plain, probe
 from tests.support.stack import Stack
-from worker.app import app
 
 
 def test_doorbells_stay_out_of_kombus_record(stack: Stack, redis: Redis) -> None:
@@ -29,8 +27,7 @@ def test_a_doubled_doorbell_spends_no_token_of_a_rate_limit(stack: Stack) -> Non
     worker = stack.worker(concurrency=1)
     first = [limited.delay(n) for n in range(4)]
     for result in first[1:]:
-        message = stack.ledger.store.read("hget", stack.ledger.store.key(f"run:{result.id}"), "message")
-        publisher.ring(app, Ring(1, ((result.id, message),)))
+        double(stack.ledger, result.id)
     last = limited.delay(4)
     assert [stack.ends(one.id).result for one in (*first, last)] == [0, 1, 2, 3, 4]
     assert "has nothing to do" not in worker.said()

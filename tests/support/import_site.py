@@ -13,11 +13,9 @@ from sqlalchemy import Engine
 from celery_anp.local.embedded.server import RedisServer
 from celery_anp.reliability.records import Operation
 from celery_anp.reliability.run import Run
-from celery_anp.sending import publisher
 from tests.support import feed
 from tests.support.eventually import eventually
 from tests.support.stack import Process, Stack
-from worker.app import app
 from worker.site import database
 from worker.site.importing import checkpoint, tables
 from worker.site.importing.checkpoint import Checkpoint
@@ -54,8 +52,7 @@ class ImportSite:
 
     def operate(self, run_id: str, what: Operation) -> None:
         """An operator asks for something."""
-        _, ring = self.stack.ledger.operate(run_id, what, "tests")
-        publisher.ring(app, ring)
+        self.stack.ledger.operate(run_id, what, "tests")
 
     def rolled_back(self, run_id: str, timeout: float = 60) -> Run:
         """The run once an operator's rollback of it is through."""

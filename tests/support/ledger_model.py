@@ -106,6 +106,16 @@ class Row:
         return self.new.tick.time if self.new.tick else 0
 
     @property
+    def text(self) -> str:
+        """Its message."""
+        return self.message or (self.new.message.text if self.new.message else "")
+
+    @property
+    def by_kombu(self) -> bool:
+        """Whether only kombu can send it."""
+        return bool(self.new.message and self.new.message.by_kombu)
+
+    @property
     def linked(self) -> bool:
         """Whether links follow it."""
         return bool(self.new.message and self.new.message.linked)
@@ -152,12 +162,11 @@ class Model:
         self.dropped: dict[str, Row] = {}
         #: Redis is near its memory limit until then.
         self.full_until = 0
-        #: The stamp of the message that is next in the broker's list; None if it is empty.
-        self.head: int | None = None
-        #: What the script under way tells its caller to ring, and the schedules in which a row ended.
+        #: What stands on the broker's list, the oldest first: stamp and message.
+        self.list: list[tuple[int, str]] = []
+        #: What the script under way sends, what its caller sends, and the schedules in which a row ended.
         self.rung: list[str] = []
-        #: Of those the ones that the script sends by itself.
-        self.wired: set[str] = set()
+        self.held: set[str] = set()
         self.touched: set[str] = set()
 
     @property
@@ -178,9 +187,11 @@ class Model:
     def to_queue(self, row: Row, ring: bool = True) -> None:
         """It waits for a worker."""
         self.leave(row)
-        row.at, row.when, row.rings = "queue", self.now + (GRACE if ring else 0), 0
-        row.rung = self.now if ring else 0
-        if ring:
+        held = row.new.run_id in self.held
+        rings = ring and (held or not row.by_kombu)
+        row.at, row.when, row.rings = "queue", self.now + (GRACE if rings else 0), 0
+        row.rung = self.now if rings else 0
+        if rings and not held:
             self.rung.append(row.new.run_id)
 
     def to_time(self, row: Row, due: int) -> None:

@@ -15,21 +15,23 @@ from tests.support.ledger_model import GRACE, MOST_PAUSES, RETRIED, UNDONE, Mode
 
 #: An attempt: the word go, its number, failures before it, its kind, and its message where that was changed.
 Go = tuple[str, int, int, str, str]
+#: What became of a plan: the run, a word, its state, and the stamp with which its planner sends its message.
+Plan = tuple[str, str, str, int]
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def script(move: Callable[Concatenate[Moves, P], T]) -> Callable[Concatenate[Moves, P], tuple[T, list[str]]]:
-    """One script: the answer, and what its caller has to ring."""
+def script(move: Callable[Concatenate[Moves, P], T]) -> Callable[Concatenate[Moves, P], T]:
+    """One script; at its end it sends what it queued."""
 
-    def run(self: Moves, /, *args: P.args, **kwargs: P.kwargs) -> tuple[T, list[str]]:
+    def run(self: Moves, /, *args: P.args, **kwargs: P.kwargs) -> T:
         self.rung.clear()
-        self.wired.clear()
+        self.held.clear()
         answer = move(self, *args, **kwargs)
-        rung = self.send()
+        self.send()
         asked = args[0] if args else ""
         self.trim(str(asked[0] if isinstance(asked, list) else asked))
-        return answer, rung
+        return answer
 
     return run
 
@@ -37,33 +39,30 @@ def script(move: Callable[Concatenate[Moves, P], T]) -> Callable[Concatenate[Mov
 class Moves(Model):
     """Each script of the ledger."""
 
-    def send(self) -> list[str]:
-        """A script sends what it has the wire form of; its caller rings the rest."""
-        left = []
+    def send(self) -> None:
+        """What the script queued goes to the broker's list, with the time as its stamp."""
         for run_id in self.rung:
             row = self.rows[run_id]
-            if row.at == "queue" and run_id in self.wired:
-                self.head = self.now if self.head is None else self.head
+            if row.at == "queue":
+                self.list.append((self.now, row.text.replace('"anp_rung": 0', f'"anp_rung": {self.now}', 1)))
                 if row.new.unguarded:
                     self.end(row, "sent")
-            elif row.at == "queue":
-                left.append(run_id)
-        return left
+        self.rung.clear()
 
     @script
-    def plan(self, new: NewRun) -> tuple[str, str, str]:
-        """A row is made once: the run, what became of it, and its state."""
-        return ("", "full", "") if self.full else self._plan(new)
+    def plan(self, new: NewRun) -> Plan:
+        """A row is made once: the run, what became of it, its state, and with which stamp its planner sends it."""
+        return ("", "full", "", 0) if self.full else self._plan(new)
 
-    def _plan(self, new: NewRun) -> tuple[str, str, str]:
+    def _plan(self, new: NewRun) -> Plan:
         key = new.key or Key("")
         first = self.rows.get(self.unique.get(key.digest, ("",))[0]) if key.unique_for else None
         if first:
-            return first.new.run_id, "known", first.state
+            return first.new.run_id, "known", first.state, 0
         known = self.rows.get(new.run_id)
         if known:
             same = key.digest in ("", known.digest)
-            return new.run_id, ("known" if same else "conflict"), known.state
+            return new.run_id, ("known" if same else "conflict"), known.state, 0
         if key.unique_for:
             self.unique[key.digest] = new.run_id, self.now + key.unique_for
         self.dropped.pop(new.run_id, None)
@@ -75,21 +74,22 @@ class Moves(Model):
             row.state = "delayed"
             self.to_time(row, due)
         else:
-            if new.message and new.message.wire:
-                self.wired.add(new.run_id)
+            if new.message and new.message.held:
+                self.held.add(new.run_id)
             self.ready(row)
-        return new.run_id, "planned", row.state
+        held = new.run_id in self.held and row.at == "queue"
+        return new.run_id, "planned", row.state, self.now if held else 0
 
     @script
-    def decide(self, decision: Decision) -> tuple[bool, str, list[str]] | None:
-        """The cursor moves once: whether another had moved it, the cursor, the states of the rows; None while full."""
+    def decide(self, decision: Decision) -> tuple[bool, str, list[Plan]] | None:
+        """The cursor moves once: whether another had moved it, the cursor, what became of the rows; None while full."""
         if self.full:
             return None
         cursor = self.cursors.get(decision.schedule, "")
         if cursor != decision.seen:
             return True, cursor, []
         self.cursors[decision.schedule] = decision.cursor
-        return False, decision.cursor, [self._plan(new)[2] for new in decision.runs]
+        return False, decision.cursor, [self._plan(new) for new in decision.runs]
 
     @script
     def begin(self, run_id: str, node: str, child: str, token: str) -> Go | str:
@@ -283,17 +283,22 @@ class Moves(Model):
         return row.state
 
     @script
-    def ring(self, most: int) -> None:
-        """Messages that are gone are sent again, with a growing pause."""
+    def ring(self, most: int) -> list[tuple[str, str]]:
+        """Messages that are gone are sent again, with a growing pause; what only kombu can send is handed out."""
+        handed, head = [], self.list[0][0] if self.list else None
         for row in self.due("queue", most):
             if self.too_late(row):
                 self.end(row, "expired")
-            elif self.head is not None and self.head <= row.rung:
+            elif head is not None and head <= row.rung:
                 row.when = self.now + GRACE
             else:
                 row.when = self.now + GRACE * 2 ** min(row.rings, MOST_PAUSES)
                 row.rung, row.rings = self.now, row.rings + 1
-                self.rung.append(row.new.run_id)
+                if row.by_kombu:
+                    handed.append((row.new.run_id, row.text))
+                else:
+                    self.rung.append(row.new.run_id)
+        return handed
 
     @script
     def sent(self, run_ids: Sequence[str]) -> None:
@@ -311,6 +316,7 @@ class Moves(Model):
             return "gone", ""
         if token not in row.asked:
             row.asked[token] = "ok" if self._operated(row, what) else "refused"
+        self.send()
         return (row.asked[token] if token else row.asked.pop(token)), row.state
 
     def _operated(self, row: Row, what: str) -> bool:

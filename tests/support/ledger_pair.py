@@ -15,7 +15,7 @@ from redis import Redis
 from celery_anp.errors import KeyConflict, LedgerFull, LostOwnership
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.records import Begun, Keeping, NewRun, Ring
+from celery_anp.reliability.records import Begun, Keeping, NewRun
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.reliability.run import FINAL
 from celery_anp.reliability.store import Store
@@ -33,13 +33,16 @@ KEEPING = Keeping(short=600_000, long=1_200_000, rows=3)
 #: Characters of an undo entry.
 ENTRY = 60
 
-#: A message as the broker's list holds it, before the script has put its stamp in.
-WIRE = json.dumps({"headers": {"anp_rung": 0}})
 #: This node does not know the task.
 STRANGER = "n3"
 #: How an attempt may end, that of a body and that of a rollback hook.
 BODY = ("succeeded", "failed", "retry", "failed", "requeue", "cancelled", "parked", "retry with another input")
 HOOK = ("rolled_back", "rollback_failed", "rollback_retry", "rolled_back")
+
+
+def message(run_id: str, **more: object) -> str:
+    """A message as a row keeps it."""
+    return json.dumps({"headers": {"anp_rung": 0}, "id": run_id, **more})
 
 
 class Pair:
@@ -69,21 +72,25 @@ class Pair:
             self.client.delete(*keys)
 
     def new(self, run_id: str, **fields: Any) -> NewRun:
-        """A row to be; its message says whose it is."""
+        """A row to be; its message says whose it is, `sender` who sends it first."""
         meta = f"{self.prefix}:meta:{run_id}"
-        fields["wire"] = WIRE if fields.get("wire") else ""
-        return flat(run_id, json.dumps({"id": run_id}), self.list, meta_key=meta, **fields)
+        sender = fields.pop("sender", "script")
+        fields |= {"by_kombu": sender == "kombu", "held": sender == "planner"}
+        return flat(run_id, message(run_id), self.list, meta_key=meta, **fields)
 
     def planned(self, new: NewRun) -> None:
         """Plan one run."""
-        (run_id, what, state), rung = self.model.plan(new)
+        run_id, what, state, stamp = self.model.plan(new)
         try:
-            planned, ring = self.ledger.plan([new])
+            (planned,) = self.ledger.plan([new])
         except (KeyConflict, LedgerFull) as refused:
             agree("conflict" if isinstance(refused, KeyConflict) else "full", what, "plan")
             return
-        agree((planned[0].run_id, planned[0].created, planned[0].state), (run_id, what == "planned", state), "plan")
-        self.same(ring, rung)
+        agree(
+            (planned.run_id, planned.created, planned.state, planned.stamp),
+            (run_id, what == "planned", state, stamp),
+            "plan",
+        )
 
     def queued(self) -> list[str]:
         """The runs that a message could begin."""
@@ -92,11 +99,10 @@ class Pair:
     def begin(self, run_id: str, node: str, child: str, token: str) -> Begun | None:
         """A message is delivered."""
         last = max((attempt[2] for attempt in self.attempts), default=0)
-        expected, rung = self.model.begin(run_id, node, child, token)
-        begun, ring = self.ledger.begin(run_id, node, child, token)
+        expected = self.model.begin(run_id, node, child, token)
+        begun = self.ledger.begin(run_id, node, child, token)
         if not isinstance(begun, Begun):
             agree(begun, expected, "begin")
-            self.same(ring or Ring(0), rung)
             return None
         agree(("go", begun.attempt, begun.failures, begun.kind, begun.message), expected, "begin")
         row = self.model.rows[run_id]
@@ -122,20 +128,19 @@ class Pair:
 
     def settle(self, run_id: str, node: str, fence: int, outcome: Any, delay: int, meta: bool) -> None:
         """An attempt ends."""
-        message = ""
+        changed = ""
         if outcome == "retry with another input":
-            outcome, message = "retry", json.dumps({"id": run_id, "changed by": fence})
+            outcome, changed = "retry", message(run_id, changed_by=fence)
         status = {"succeeded": "SUCCESS", "failed": "FAILURE", "retry": "RETRY"}.get(outcome, "") if meta else ""
         data = {"meta": json.dumps({"status": status, "by": "worker"})} if status else {}
-        data |= {"message": message} if message else {}
-        expected, rung = self.model.settle(run_id, node, fence, outcome, delay, status, message)
+        data |= {"message": changed} if changed else {}
+        expected = self.model.settle(run_id, node, fence, outcome, delay, status, changed)
         try:
-            state, ring = self.ledger.settle(run_id, node, fence, outcome, reason="so it was", delay=delay, **data)
+            state = self.ledger.settle(run_id, node, fence, outcome, reason="so it was", delay=delay, **data)
         except LostOwnership:
             agree(None, expected, "the owner of a run")
             return
         agree(state, expected, f"the state of {run_id}")
-        self.same(ring, rung)
 
     def finish(self, attempt: tuple[str, str, int, str], how: int, delay: int, meta: bool) -> None:
         """An attempt ends as its kind can."""
@@ -162,7 +167,7 @@ class Pair:
             Attempt(self.ledger, run_id, node, fence, 1, 0, "rollback", 0, 0), self.ledger.undo_entries(run_id)
         )
         agree(len(undo), len(self.model.open_entries(run_id)), "open undo entries")
-        expected, _ = self.model.handle(run_id, node, fence, outcome)
+        expected = self.model.handle(run_id, node, fence, outcome)
         try:
             _handle_one(undo, outcome)
         except LostOwnership:
@@ -176,10 +181,9 @@ class Pair:
 
     def tell_loss(self, run_id: str, node: str, fence: int, kind: Any) -> None:
         """An attempt is gone."""
-        expected, rung = self.model.lose(run_id, node, fence, kind)
-        state, ring = self.ledger.lose(run_id, node, fence, kind, "gone")
+        expected = self.model.lose(run_id, node, fence, kind)
+        state = self.ledger.lose(run_id, node, fence, kind, "gone")
         agree(state, expected, f"the state of {run_id}")
-        self.same(ring, rung)
 
     def write(self, run_id: str, node: str, fence: int, what: str, most: int) -> None:
         """Record something of an attempt; its answer is lost, so that it is sent again."""
@@ -188,7 +192,7 @@ class Pair:
         values: dict[str, tuple[str | int, ...]] = {
             "undo": (most * ENTRY, entry), "step": ("find", "1"), "progress": (1, 2),
         }  # fmt: skip
-        expected, _ = self.model.record(run_id, node, fence, what, most)
+        expected = self.model.record(run_id, node, fence, what, most)
         try:
             answers = {self.ledger.record(run_id, node, fence, what, *values[what]) for _ in range(2)}
         except LostOwnership:
@@ -199,7 +203,7 @@ class Pair:
     def beat(self, node: str, new: bool = False) -> bool:
         """A node renews its lease; whether it still has one."""
         tasks = "other" if node == STRANGER else "task"
-        expected, _ = self.model.heartbeat(node, new, tasks == "task")
+        expected = self.model.heartbeat(node, new, tasks == "task")
         rows = self.ledger.heartbeat(node, {"kind": "worker", "tasks": json.dumps([tasks])} if new else None)
         fences = None if rows is None else {run_id: fence for run_id, (fence, _) in rows.items()}
         agree(fences, expected, f"the rows of {node}")
@@ -207,27 +211,27 @@ class Pair:
 
     def reap(self, most: int) -> None:
         """Upkeep takes back what dead nodes had."""
-        _, rung = self.model.reap(most)
-        self.same(self.ledger.reap(most), rung)
+        self.model.reap(most)
+        self.ledger.reap(most)
 
     def promote(self, most: int) -> None:
         """What is due becomes ready."""
-        _, rung = self.model.promote(most)
-        self.same(self.ledger.promote(most), rung)
+        self.model.promote(most)
+        self.ledger.promote(most)
 
     def ring(self, most: int) -> None:
         """Messages that are gone are sent again."""
-        _, rung = self.model.ring(most)
-        self.same(self.ledger.ring(most), rung)
+        expected = self.model.ring(most)
+        agree(list(self.ledger.ring(most).messages), expected, "what only kombu can send")
 
     def prune(self, _most: int) -> None:
         """What Redis has dropped is forgotten."""
-        expected, _ = self.model.prune()
+        expected = self.model.prune()
         agree(self.ledger.prune(), expected, "prune")
 
     def links(self, most: int) -> None:
         """Links that nobody confirmed are sent, the first of them with success."""
-        expected, _ = self.model.links_due(most)
+        expected = self.model.links_due(most)
         agree(self.ledger.links_due(most), expected, "links")
         for run_id in expected[:1]:
             self.ledger.links_done(run_id)
@@ -246,9 +250,11 @@ class Pair:
     def hold(self, age: int | None) -> None:
         """The broker's list is empty, or begins with a message of some age in milliseconds."""
         self.client.delete(self.list)
-        self.model.head = None if age is None else self.model.now - age
+        self.model.list.clear()
         if age is not None:
-            self.client.rpush(self.list, json.dumps({"headers": {"anp_rung": self.model.head}}))
+            stamp = self.model.now - age
+            self.model.list.append((stamp, json.dumps({"headers": {"anp_rung": stamp}})))
+            self.client.rpush(self.list, self.model.list[0][1])
 
     def go(self, milliseconds: int) -> None:
         """Move the clock; Redis drops by itself what has come to its end."""
@@ -269,11 +275,6 @@ class Pair:
                 self.client.pexpire(f"{self.prefix}:{name}", AGES)
         return look
 
-    def same(self, ring: Ring, expected: list[str]) -> None:
-        """The caller is told to ring what the model says, each with its own message."""
-        messages = {run_id: self.model.rows[run_id].message or json.dumps({"id": run_id}) for run_id in expected}
-        agree(sorted(ring.messages), sorted(messages.items()), "what to ring")
-
     def check(self) -> None:
         """Redis holds what the model says, and no promise is broken."""
         look = self.look()
@@ -283,6 +284,8 @@ class Pair:
         for run_id, row in model.rows.items():
             agree(seen(look.rows[run_id]), known(row), run_id)
             self._check_kept(look, row)
+        standing = list(reversed(look.values.get("list", [])))
+        agree(standing, [text for _, text in model.list], "what stands on the broker's list")
         agree(look.members("locks"), model.locks, "locks")
         waiters = {lock: list(held) for lock, held in look.named("ledger:waiters:")}
         agree(waiters, {lock: held for lock, held in model.waiters.items() if held}, "who waits for locks")

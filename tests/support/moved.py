@@ -22,12 +22,12 @@ class Moved(Ledger):
 
 
 def new(run_id: str, **fields: Any) -> NewRun:
-    message = json.dumps({"headers": {}, "body": [[], {"site": "main"}, {}]})
+    message = json.dumps({"headers": {"anp_rung": 0, "id": run_id}, "body": json.dumps([[], {"site": "main"}, {}])})
     return flat(run_id, message, "default", **fields)
 
 
 def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE, child: str = "child") -> Begun:
-    begun, _ = ledger.begin(run_id, node, child, token)
+    begun = ledger.begin(run_id, node, child, token)
     assert isinstance(begun, Begun), f"{run_id}: {begun}"
     return begun
 
@@ -35,8 +35,16 @@ def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE, child
 def settle(ledger: Ledger, run_id: str, outcome: Any = "succeeded", **data: Any) -> str:
     fence = ledger.run(run_id).fence
     assert fence is not None
-    return ledger.settle(run_id, NODE, fence, outcome, **data)[0]
+    return ledger.settle(run_id, NODE, fence, outcome, **data)
 
 
 def state(ledger: Ledger, run_id: str) -> str:
     return ledger.run(run_id).state
+
+
+def sent(ledger: Ledger) -> list[str]:
+    """The runs whose messages stand on the broker's list, the oldest first; they are taken from it."""
+    client = ledger.store.client
+    messages = client.lrange("default", 0, -1)
+    client.delete("default")
+    return [json.loads(message)["headers"]["id"] for message in reversed(messages)]

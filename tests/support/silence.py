@@ -8,21 +8,21 @@ from typing import Any
 
 from celery import signals
 
-from celery_anp.reliability.records import Ring
+from celery_anp.reliability.records import Handed
 from celery_anp.sending import publisher
 
-_ring = publisher.ring
+_send = publisher.send
 _flowing = threading.Event()
 _flowing.set()
 
 
-def _hanging(app: Any, rung: Ring, producer: Any = None) -> int:
-    if rung.messages:
+def _hanging(app: Any, handed: Handed, producer: Any = None) -> int:
+    if handed.messages:
         _flowing.wait()
-    return _ring(app, rung, producer)
+    return _send(app, handed, producer)
 
 
-publisher.ring = _hanging
+publisher.send = _hanging
 
 
 @signals.worker_ready.connect(weak=False)

@@ -21,7 +21,7 @@ def decide(ledger: Moved, *ticks: NewRun, after: int, seen: str = "") -> str:
     """Decide ticks; the next one comes so many seconds after the clock's start. Returns the cursor."""
     cursor = f"{after}"
     late = (START + after + 10) * 1000
-    assert not ledger.decide([Decision("s", seen, cursor, ticks, late)])[0][0].moved
+    assert not ledger.decide([Decision("s", seen, cursor, ticks, late)])[0].moved
     return cursor
 
 

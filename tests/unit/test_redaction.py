@@ -7,17 +7,18 @@ import json
 import pytest
 
 from celery_anp.redaction import cleared
+from celery_anp.reliability.message import secret_values
 
 MESSAGE = json.dumps(
     {
         "headers": {"anp_secret": ["password", "tokens"]},
-        "body": [[], {"password": "hunter2", "tokens": ["hunter2-long", "t/1"], "user": "ann"}, {}],
+        "body": json.dumps([[], {"password": "hunter2", "tokens": ["hunter2-long", "t/1"], "user": "ann"}, {}]),
     }
 )
 
 
 def test_the_values_of_secret_input_are_hidden_the_longest_first_and_others_stay() -> None:
-    said = cleared("ann was refused with hunter2-long, hunter2 and t/1", MESSAGE)
+    said = cleared("ann was refused with hunter2-long, hunter2 and t/1", secret_values(MESSAGE))
     assert said == "ann was refused with (secret), (secret) and (secret)"
 
 
@@ -37,5 +38,6 @@ def test_logins_and_tokens_in_addresses_are_hidden_and_other_words_stay(text: st
 
 
 def test_a_run_without_a_message_is_told_as_it_is() -> None:
-    assert cleared("no route to host", "") == "no route to host"
-    assert cleared("no route to host", json.dumps({"headers": {}, "body": [[], {"user": "host"}, {}]})).endswith("host")
+    assert cleared("no route to host", secret_values("")) == "no route to host"
+    plain = json.dumps({"headers": {}, "body": json.dumps([[], {"user": "host"}, {}])})
+    assert cleared("no route to host", secret_values(plain)).endswith("host")

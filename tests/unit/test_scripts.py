@@ -70,8 +70,13 @@ def test_a_header_that_differs_is_found(old: str, new: str, told: str) -> None:
     [
         ("sending", "trim(asked)", "forget(asked)", "the used name forget is not in its header"),
         ("sending", "trim(asked)", "forget(asked)", "its header has the used name trim, which its text has not"),
-        ("sending", "Provides: rung", "Provides: rung, send", "has the provided name send, which its text has not"),
-        ("sending", "Provides: rung", "Provides: none", "the provided name rung is not in its header"),
+        (
+            "sending",
+            "Provides: place, rung",
+            "Provides: place, rung, send",
+            "has the provided name send, which its text has not",
+        ),
+        ("sending", "Provides: place, rung", "Provides: place", "the provided name rung is not in its header"),
         ("base", "local function int(", "local function spare() end\nlocal function int(", "nothing reads spare"),
     ],
 )

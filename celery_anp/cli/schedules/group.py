@@ -109,14 +109,15 @@ def trigger(
     """
     from celery_anp.beat.plan import Planner
     from celery_anp.sending.call import new_id
-    from celery_anp.sending.publisher import ring
+    from celery_anp.sending.publisher import send_held
 
     with ledger(to_read=False) as found:
         one = schedule_named(name, found)
         task = task_named(one.task)
         planner = Planner(task.app, {one.name: one})
-        planned, rung = found.plan([planner.by_hand(one, new_id(task.name, key))])
-        ring(task.app, rung)
+        new = planner.by_hand(one, new_id(task.name, key))
+        planned = found.plan([new])
+        send_held(task.app, [new], planned)
         run_id = planned[0].run_id
         if wait:
             tell_end(follow(found, run_id), json=json)

@@ -12,7 +12,6 @@ import pytest
 
 from celery_anp.errors import BadInput
 from celery_anp.reliability.run import Run
-from celery_anp.sending import publisher
 from tests.support.overtaken import overtaken
 from tests.support.stack import Stack
 from worker.app import app
@@ -47,8 +46,7 @@ def ended(stack: Stack, task: Any, **given: Any) -> Run:
 
 
 def asked_back(stack: Stack, run_id: str) -> None:
-    _, ring = stack.ledger.operate(run_id, "rollback", "tests")
-    publisher.ring(app, ring)
+    stack.ledger.operate(run_id, "rollback", "tests")
 
 
 def rolled_back(stack: Stack, run: Run) -> Run:

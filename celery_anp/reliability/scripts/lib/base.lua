@@ -6,7 +6,7 @@
 --   sums            hash    sums for metrics
 --   hands:<name>    list    what was done to a schedule
 -- Uses: LATE (store.py gives it)
--- Provides: P, NOW, MICROS, GRACE, KEPT_SHORT, CELERY_STATE, RING, WIRE, TRIM, int, row_key, ROWS, MADE, get, number,
+-- Provides: P, NOW, MICROS, GRACE, KEPT_SHORT, CELERY_STATE, RING, HELD, TRIM, int, row_key, ROWS, MADE, get, number,
 --   set, unset, exists, make, write_down, tally, tally_late, note, enter, remember
 
 local P = KEYS[1]
@@ -23,8 +23,8 @@ local CELERY_STATE = {
   rollback_failed = 'FAILURE', skipped = 'REVOKED', expired = 'REVOKED', cancelled = 'REVOKED',
 }
 local TOLD = 100             -- lines of a schedule's history that are kept
-local RING = {}              -- ids that this script's caller has to ring
-local WIRE = {}              -- id -> its message as the broker's list holds it: this script rings by itself
+local RING = {}              -- ids whose message this script sends at its end
+local HELD = {}              -- id -> true: whoever planned it here sends its message
 local TRIM = {}              -- schedules in which a run ended, and how many rows each keeps
 
 local function int(value) return string.format('%.0f', value) end
@@ -34,7 +34,7 @@ local function row_key(id) return P .. 'run:' .. id end
 local COMMON = {             -- what most scripts want to know of a row, in one command
   'state', 'at', 'reason', 'history', 'task', 'lock', 'overlap', 'node', 'fence', 'attempts', 'began', 'started',
   'wanted', 'cancel', 'deadline', 'settled', 'hook', 'schedule', 'meta_key', 'linked', 'ended', 'ping', 'list',
-  'unguarded',
+  'unguarded', 'by_kombu',
 }
 local ROWS = {}              -- id -> its fields
 local MADE = {}              -- id -> true while its row is not written yet

@@ -8,7 +8,7 @@
 --   waiters:<lock>  zset    its place among those that wait for the lock
 --   arrivals        string  the number of that place
 --   running:<node>  hash    index `node`
--- Uses: P, NOW, GRACE, RING, int, get, set
+-- Uses: P, NOW, GRACE, RING, HELD, int, get, set
 -- Provides: leave, to_queue, to_time, to_lock
 
 local function leave(id)
@@ -24,12 +24,14 @@ local function leave(id)
   set(id, 'at', '')
 end
 
--- The run waits for a worker. `ring`: this script's caller rings it; otherwise upkeep does at once.
+-- The run waits for a worker. `ring`: this script sends its message; otherwise, or where only kombu can
+-- send it, upkeep does at its next round.
 local function to_queue(id, ring)
   leave(id)
-  redis.call('ZADD', P .. 'queued', ring and NOW + GRACE or NOW, id)
-  set(id, 'at', 'queue', 'rings', 0, 'rung', ring and NOW or 0)
-  if ring then RING[#RING + 1] = id end
+  local rings = ring and (HELD[id] or get(id, 'by_kombu') == '')
+  redis.call('ZADD', P .. 'queued', rings and NOW + GRACE or NOW, id)
+  set(id, 'at', 'queue', 'rings', 0, 'rung', rings and NOW or 0)
+  if rings and not HELD[id] then RING[#RING + 1] = id end
 end
 
 local function to_time(id, due)

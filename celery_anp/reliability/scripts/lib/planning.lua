@@ -7,18 +7,24 @@
 --   schedule:<name>         zset    it joins
 --   expiring                zset    an earlier row of its id leaves
 --   row.meta_key            string  the end of an earlier try is forgotten
--- Uses: P, NOW, WIRE, int, get, set, unset, exists, make, enter, to_time, revive, finish, ready
+-- Uses: P, NOW, HELD, int, get, set, unset, exists, make, enter, to_time, revive, finish, ready
 -- Provides: plan, held, plan_again
+
+-- What became of a plan; the last: the stamp with which whoever planned it sends its message, 0 where it need not.
+local function answer(id, what)
+  local stamp = what == 'planned' and HELD[id] and get(id, 'at') == 'queue' and NOW or 0
+  return { id, what, get(id, 'state'), get(id, 'reason'), int(stamp) }
+end
 
 local function plan(spec)
   local id = spec.id
   if spec.unique then
     local first = redis.call('GET', P .. 'unique:' .. spec.unique)
-    if first and get(first, 'state') ~= '' then return { first, 'known', get(first, 'state'), get(first, 'reason') } end
+    if first and get(first, 'state') ~= '' then return answer(first, 'known') end
   end
   if exists(id) then
     local same = not spec.digest or spec.digest == '' or get(id, 'digest') == spec.digest
-    return { id, same and 'known' or 'conflict', get(id, 'state'), get(id, 'reason') }
+    return answer(id, same and 'known' or 'conflict')
   end
   local due = tonumber(spec.due) or 0
   if tonumber(spec.delay) then due = NOW + tonumber(spec.delay) end
@@ -37,10 +43,10 @@ local function plan(spec)
     enter(id, 'delayed', 'due later')
     to_time(id, due)
   else
-    WIRE[id] = spec.wire
+    HELD[id] = spec.held
     ready(id, true)
   end
-  return { id, 'planned', get(id, 'state'), get(id, 'reason') }
+  return answer(id, 'planned')
 end
 
 -- Why a tick (ms) does not run, or nil: an operator's hand (hand.lua) is on its schedule now, or was at its due time.
@@ -63,7 +69,8 @@ local function plan_again(spec, reason)
   end
   set(id, unpack(row))
   redis.call('ZADD', P .. 'runs', NOW, id)
-  WIRE[id] = spec.wire
+  HELD[id] = spec.held
   enter(id, 'queued', reason)
   ready(id, true)
+  return answer(id, 'planned')
 end

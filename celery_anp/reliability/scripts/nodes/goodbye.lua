@@ -5,7 +5,7 @@
 --   nodes           zset    it leaves
 --   node:<node>     hash    dropped
 -- Arguments: node, reason
--- Answer: what to ring
+-- Answer: how many messages it sent
 
 local node = ARGV[1]
 for _, id in ipairs(redis.call('HKEYS', P .. 'running:' .. node)) do lose(id, 'shutdown', ARGV[2], true) end

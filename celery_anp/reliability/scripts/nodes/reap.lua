@@ -6,7 +6,7 @@
 --   running:<node>  hash    its rows
 --   run:<id>        hash    whether it is there
 -- Arguments: lease (ms), most rows
--- Answer: what to ring
+-- Answer: how many messages it sent
 
 pulse(tonumber(ARGV[1]))
 local left = tonumber(ARGV[2])

@@ -8,8 +8,8 @@
 --   fence           string  the next one
 --   running:<node>  hash    the attempt
 -- Arguments: id, node, child, token (one per delivery of the message)
--- Answer: { 'go', fence, attempt, failures, kind, message or '' } or { 'no', why } or { 'no', why, what to ring }; a
---   replay gets the first answer
+-- Answer: { 'go', fence, attempt, failures, kind, message or '' } or { 'no', why }; a replay gets the first
+--   answer
 
 local id, node, child, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local state, at = get(id, 'state'), get(id, 'at')
@@ -30,16 +30,21 @@ if not lease or lease <= NOW or redis.call('HEXISTS', P .. 'node:' .. node, 'dea
 end
 if state == 'queued' and too_late(id) then
   finish(id, 'expired', 'its start deadline passed in the queue')
-  return { 'no', 'expired', rung(id) }
+  rung(id)
+  return { 'no', 'expired' }
 end
 if state == 'queued' and get(id, 'cancel') ~= '' then
   fail(id, 'cancelled', get(id, 'cancel'))
-  return { 'no', 'cancelled', rung(id) }
+  rung(id)
+  return { 'no', 'cancelled' }
 end
 local lock = get(id, 'lock')
 if lock ~= '' and get(id, 'overlap') ~= 'allow_all' and redis.call('HGET', P .. 'locks', lock) ~= id then
   ready(id, false)                                   -- only after Redis lost writes: it lines up again
-  if redis.call('HGET', P .. 'locks', lock) ~= id then return { 'no', get(id, 'state'), rung(id) } end
+  if redis.call('HGET', P .. 'locks', lock) ~= id then
+    rung(id)
+    return { 'no', get(id, 'state') }
+  end
 end
 local last = tonumber(redis.call('GET', P .. 'fence')) or 0
 local fence = int(math.max(last + 1, MICROS))

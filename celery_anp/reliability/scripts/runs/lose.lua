@@ -3,11 +3,13 @@
 -- Keys:
 --   run:<id>        hash    whether the attempt still holds it
 -- Arguments: id, node, fence, kind (child, idle, fenced, shutdown), reason
--- Answer: { state or 'refused', what to ring }
+-- Answer: its state, or 'refused'
 
 local id, node, fence, kind, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
-  return { 'refused', rung(id) }
+  return 'refused'
 end
 lose(id, kind, reason, true)
-return { get(id, 'state'), rung(id) }
+local state = get(id, 'state')
+rung(id)
+return state

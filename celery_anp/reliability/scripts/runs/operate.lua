@@ -5,7 +5,7 @@
 --   steps:<id>      hash    dropped when a rollback is resolved
 --   row.meta_key    string  dropped: .get() waits for the new end
 -- Arguments: id, what (retry, rollback, cancel, resolve), by, note, token (one per request)
--- Answer: { 'ok' or 'refused' or 'gone', state, what to ring }
+-- Answer: { 'ok' or 'refused' or 'gone', state }
 
 local ASKED = 2048           -- bytes of operators' requests a row remembers, so that a replay has no effect
 local id, what, by, words, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -19,10 +19,11 @@ local asked = get(id, 'asked')
 local first = string.match(asked, token .. '=(%a+)')
 local function answer(word)
   if not first then set(id, 'asked', string.sub(asked .. token .. '=' .. word .. ';', -ASKED)) end
-  return { word, get(id, 'state'), rung(id) }
+  rung(id)
+  return { word, get(id, 'state') }
 end
 
-if state == '' then return { 'gone', '', rung(id) } end
+if state == '' then return { 'gone', '' } end
 if first then return answer(first) end
 if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tick that was only counted has none
   revive(id)

@@ -16,5 +16,5 @@ if get(id, 'at') == 'queue' and get(id, 'state') == 'queued' then
   end
 end
 local state = get(id, 'state')
-trim(id)
+rung(id)
 return state

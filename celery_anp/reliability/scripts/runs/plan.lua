@@ -3,10 +3,11 @@
 -- Keys:
 --   full            string  whether planning is refused
 -- Arguments: one JSON object a run (`Ledger.plan` writes it)
--- Answer: { JSON, what to ring }, with for each run { id, 'planned', 'known' or 'conflict', state, reason } in the
---   JSON
+-- Answer: JSON: for each run { id, 'planned', 'known' or 'conflict', state, reason, the stamp with which who asks sends
+--   its message or 0 }
 
 if redis.call('EXISTS', P .. 'full') == 1 then return redis.error_reply('LEDGERFULL') end
 local answers = {}
 for i = 1, #ARGV do answers[i] = plan(cjson.decode(ARGV[i])) end
-return { cjson.encode(answers), rung() }
+rung()
+return cjson.encode(answers)

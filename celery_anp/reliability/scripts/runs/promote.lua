@@ -9,7 +9,7 @@
 --   parked          zset    what waits for a node, and since when
 --   run:<id>        hash    whether it is there, and still waits
 -- Arguments: most rows
--- Answer: what to ring
+-- Answer: how many messages it sent
 
 local most = tonumber(ARGV[1])
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', int(NOW), 'LIMIT', 0, most)) do

@@ -10,5 +10,5 @@ for _, id in ipairs(ARGV) do
     finish(id, 'sent', 'its message is with the broker')
   end
 end
-trim(ARGV[1])
+rung(ARGV[1])
 return #ARGV

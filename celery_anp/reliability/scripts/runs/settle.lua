@@ -5,11 +5,11 @@
 --   steps:<id>      hash    dropped once it is rolled back
 -- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, cancelled, rolled_back, rollback_retry,
 --   rollback_failed, parked), JSON { reason, result, error, as_expected, meta, delay, message, linked }
--- Answer: { state, what to ring }, or { 'refused', state } to who does not own the run (any more)
+-- Answer: { state }, or { 'refused', state } to who does not own the run (any more); a replay gets the first answer
 
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local mine = fence .. '|' .. node
-if get(id, 'settled') == mine then return { get(id, 'answer'), rung(id) } end
+if get(id, 'settled') == mine then return { get(id, 'answer') } end
 if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
   return { 'refused', get(id, 'state') }
 end
@@ -58,4 +58,5 @@ if get(id, 'finished') ~= '' and number(id, 'began') > 0 then
   tally(id, 'ran', 1)
   tally(id, 'run_ms', took)
 end
-return { get(id, 'state'), rung(id) }
+rung(id)
+return { get(id, 'answer') }

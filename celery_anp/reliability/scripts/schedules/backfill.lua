@@ -11,14 +11,14 @@
 --   run:<id>        hash    whether a tick has its row
 -- Arguments: schedule, id of the backfill, the tick (s) it had reached, 1 if these are its last ticks, then specs in
 --   the order of their ticks
--- Answer: what to ring
+-- Answer: for each run that it planned what plan.lua answers
 
 local schedule, id, seen, last = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local BACKLOG = 1000         -- queued runs beyond which a backfill waits
 local held = redis.call('HGET', P .. 'backfills', schedule)
 local todo = held and cjson.decode(held)
-if not todo or todo.id ~= id or int(todo.reached) ~= seen then return rung() end
-if redis.call('EXISTS', P .. 'full') == 1 or redis.call('ZCARD', P .. 'queued') > BACKLOG then return rung() end
+if not todo or todo.id ~= id or int(todo.reached) ~= seen then return {} end
+if redis.call('EXISTS', P .. 'full') == 1 or redis.call('ZCARD', P .. 'queued') > BACKLOG then return {} end
 
 local function taken(row)
   return row.lock and row.overlap ~= 'allow_all'
@@ -26,14 +26,14 @@ local function taken(row)
 end
 
 local quota = math.min(math.ceil(todo.rate / 60), math.floor((NOW - todo.at) * todo.rate / 60000))
-local done = 4
+local done, answers = 4, {}
 for i = 5, #ARGV do
   local spec = cjson.decode(ARGV[i])
   local state = get(spec.id, 'state')
   local runs = state == '' or ((state == 'skipped' or state == 'expired') and number(spec.id, 'attempts') == 0)
   if runs and (quota < 1 or taken(spec.row)) then break end
   if runs then
-    if state == '' then plan(spec) else plan_again(spec, 'backfill by ' .. todo.by) end
+    answers[#answers + 1] = state == '' and plan(spec) or plan_again(spec, 'backfill by ' .. todo.by)
     todo.planned, todo.at, quota = todo.planned + 1, NOW, quota - 1
   else
     todo.left = todo.left + 1
@@ -47,4 +47,5 @@ if last and done == #ARGV then
 else
   redis.call('HSET', P .. 'backfills', schedule, cjson.encode(todo))
 end
-return rung()
+rung()
+return answers

@@ -12,7 +12,7 @@
 --   seen, cursor, late, runs = [spec, …] } with `seen` the cursor a plan was worked out from ('' for none), and
 --   `late` the time (ms) by which the next tick must have succeeded: 0 if nothing is promised, nil if what was
 --   promised stays
--- Answer: { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan answers } }, what to ring };
+-- Answer: { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan.lua's answers } } };
 --   { 'retired' } when other schedules are live, { 'lost' } when Redis knows of none
 
 if redis.call('EXISTS', P .. 'full') == 1 then return redis.error_reply('LEDGERFULL') end
@@ -66,4 +66,5 @@ for i, decision in ipairs(decisions) do
     answers[i] = { decision.name, 'decided', decision.cursor, plans }
   end
 end
-return { 'ok', answers, rung() }
+rung()
+return { 'ok', answers }
