@@ -1,10 +1,14 @@
-"""How a command reaches the ledger: the Redis named, the running `anp up`, or what a stopped one left."""
+"""How a command reaches the ledger: the Redis named, the running `anp up`, what a stopped one left, the app's broker.
+
+An app is imported only where nothing else says which Redis it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from celery_anp.cli import which_app
 from celery_anp.errors import AnpError, LedgerUnavailable
 from celery_anp.local.embedded import RedisServer
 from celery_anp.local.state_folder import StateFolder
@@ -29,8 +33,7 @@ def ledger(*, to_read: bool = True) -> Iterator[Ledger]:
         LedgerUnavailable: no Redis answers; says what to start or set.
         AnpError: the stack is just starting, or its folder is in use.
     """
-    chosen = settings()
-    state = StateFolder(chosen.state)
+    chosen, state = _chosen()
     if _named(chosen, state) or state.held():
         yield _answering(chosen, state)
     elif to_read and (state.ledger / "redis.conf").exists():
@@ -42,9 +45,20 @@ def ledger(*, to_read: bool = True) -> Iterator[Ledger]:
 
 def running() -> bool:
     """Whether the ledger that `ledger` gives is in use by a stack, not one that a stopped stack left."""
+    chosen, state = _chosen()
+    return _named(chosen, state) or state.held()
+
+
+def _chosen() -> tuple[Settings, StateFolder]:
+    """The settings, with the broker of the app that is named where they name no Redis and there was no `anp up`."""
     chosen = settings()
     state = StateFolder(chosen.state)
-    return _named(chosen, state) or state.held()
+    stack = state.held() or (state.ledger / "redis.conf").exists()
+    if chosen.app and not stack and "redis_url" not in chosen.model_fields_set:
+        url = which_app.broker()
+        if url != chosen.redis_url:  # else it has none of its own
+            chosen = chosen.model_copy(update={"redis_url": url})
+    return chosen, state
 
 
 def _named(chosen: Settings, state: StateFolder) -> bool:
@@ -63,7 +77,7 @@ def _answering(chosen: Settings, state: StateFolder) -> Ledger:
             raise
         raise LedgerUnavailable(
             "There is no stack to talk to",
-            expected="a running `anp up`, or ANP_REDIS_URL with the Redis of one",
+            expected="a running `anp up`, ANP_REDIS_URL, or the app whose broker it is: -A, ANP_APP",
             given=f"nothing runs on {state.path}, and {error.given}",
         ) from None
     return found

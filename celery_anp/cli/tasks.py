@@ -12,7 +12,7 @@ from celery_anp.cli import printing, which_app
 from celery_anp.cli.following import follow, tell_end
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
-from celery_anp.errors import BadInput, UnknownName, did_you_mean
+from celery_anp.errors import BadInput, BadUsage, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
     from celery_anp.task import ReliableTask
@@ -28,7 +28,7 @@ def list_tasks(json: AsJson = False) -> None:
 
     Example: `anp tasks list`
     """
-    tasks = [described(task) for _, task in sorted(_tasks().items())]
+    tasks = [described(task) for _, task in sorted(_guarded(which_app.chosen()).items())]
     if json:
         printing.as_json(tasks)
         return
@@ -114,8 +114,12 @@ def task_named(name: str) -> ReliableTask:
 
     Raises:
         UnknownName: there is none; says which are near.
+        BadUsage: it is there and is not guarded.
     """
-    known = _tasks()
+    app = which_app.chosen()
+    known = _guarded(app)
+    if name not in known and name in app.tasks:
+        raise BadUsage(f"The task {name!r} is not guarded, so it is Celery's to send", expected="a guarded task")
     if name not in known:
         hint = did_you_mean(name, known)
         raise UnknownName(f"There is no task {name!r}.{hint}", expected="a name that `anp tasks list` shows")
@@ -140,7 +144,7 @@ def described(task: ReliableTask) -> dict[str, Any]:
     }
 
 
-def _tasks() -> dict[str, ReliableTask]:
+def _guarded(app: Any) -> dict[str, ReliableTask]:
     from celery_anp.contract.complete import guarded_tasks
 
-    return guarded_tasks(which_app.chosen())
+    return guarded_tasks(app)

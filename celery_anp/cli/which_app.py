@@ -41,3 +41,10 @@ def chosen() -> Any:
         give_ledger(found)
     found.set_current()
     return found
+
+
+def broker() -> str:
+    """The URL of the named app's broker, on which its ledger is."""
+    from celery_anp.sending.publisher import broker_url
+
+    return broker_url(chosen())
