@@ -4,12 +4,14 @@ ARGS ?=
 STACK ?= on
 SITE ?= auto
 SERVER ?= redis-8
+CELERY ?= 5.5
+COMPAT := $(or $(TMPDIR),/tmp)/anp-compat-$(CELERY)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-long test-server site-test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
+.PHONY: help up test test-long test-server compat site-test faults chaos check bench model lock secrets image stack-up stack-smoke stack-test stack-down clean
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +28,14 @@ test-long: $(READY) ## the tests that take longer: failovers, restarts, many sto
 test-server: $(READY) ## unit and integration tests on another Redis (SERVER=redis-8, valkey-9 or debian)
 	@server=$$($(BIN)/python -m tests.servers $(SERVER)) && \
 	  ANP_REDIS_SERVER=$$server $(BIN)/python -m pytest -n 5 tests/unit tests/integration $(ARGS)
+
+compat: $(READY) ## unit and integration tests with the oldest of everything that pyproject.toml allows (CELERY=5.6, ARGS="path")
+	@$(PYTHON) -m venv --clear $(COMPAT)
+	@$(BIN)/python -m tests.support.oldest $(CELERY) >$(COMPAT)/oldest.txt
+	@$(COMPAT)/bin/python -m pip install -qq --disable-pip-version-check -r $(COMPAT)/oldest.txt
+	@$(COMPAT)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
+	@$(COMPAT)/bin/python -m pip list --format freeze | grep -E "^(celery|kombu|redis|billiard)="
+	@$(COMPAT)/bin/python -m pytest -n 3 -p no:cacheprovider $(or $(ARGS),tests/unit tests/integration)
 
 site-test: $(READY) ## the tests on a real WordPress (skips without one; SITE=required fails)
 	@$(BIN)/python -m pytest --wordpress=$(SITE) tests/wordpress $(ARGS)
@@ -52,7 +62,7 @@ bench: $(READY)  ## guarded against plain Celery, as ratios
 
 lock:            ## pin every dependency anew, with hashes (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	  --extra flower --extra site --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev \
 	  --custom-compile-command "make lock" -c requirements.lock pyproject.toml -o requirements-dev.lock
 	echo hatchling | uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

@@ -6,8 +6,9 @@ away, or a soft time limit that came while it counted. These pass: the count sta
 links of the last part are due again. Where a chord does fail, all that waits for it hears of it, in a chord around it
 too.
 
-Celery before 5.7 drops the parts with the size: they are kept aside too. It has no claim: a guarded body is one run by
-its frozen id, one that is not guarded may be sent twice after such a wait.
+Celery before 5.7 drops the parts with the size: they are kept aside too. It counts a part twice that is told again with
+another result: what it was counted with is taken out first. And it has no claim: a guarded body is one run by its
+frozen id, one that is not guarded may be sent twice after such a wait.
 
 Limit: it knows Celery's ways of counting by the names of `celery.backends.redis`; `tests/integration/test_links.py`
 and `test_canvas.py` notice when they change. A chord whose last part is not guarded fails as Celery's do: it has no
@@ -30,7 +31,7 @@ from celery.result import GroupResult
 from celery.utils.log import get_logger
 from redis.exceptions import RedisError
 
-from celery_anp.canvas import links
+from celery_anp.canvas import errbacks, links
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.errors import RunEnded
 
@@ -38,6 +39,8 @@ log = get_logger(__name__)
 
 #: What passes: the chord goes on when its last part is told again.
 PASSING = (*links.PASSING, SoftTimeLimitExceeded)
+#: Whether Celery counts a part once, whatever it is told with: since 5.7.
+COUNTS_ONCE = hasattr(RedisBackend, "_chord_part_return_script")
 #: Seconds to wait for a Redis that is away before the count is given up, and between two tries.
 PATIENCE = 60.0
 PAUSE = 0.5
@@ -109,6 +112,8 @@ class PatientChords:
 
     app: Any
     client: Any
+    decode: Callable[[Any], Any]
+    _chord_zset: bool
     get_key_for_group: Callable[[str, str], Any]
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, *args: Any, **kw: Any) -> Any:
@@ -120,6 +125,8 @@ class PatientChords:
         told_again = isinstance(self, RedisBackend) and isinstance(self.app.tasks.get(request.task), DeclaredTask)
         if told_again and request.chord:
             request.chord = links.separate_body(self.app, request.chord)
+            if not COUNTS_ONCE and getattr(request, "attempt", None) is None:
+                self._uncount(request)
         counting = COUNTING.set(Counting(request.group) if told_again else None)
         try:
             return super().on_chord_part_return(request, state, result, *args, **kw)  # type: ignore[misc]
@@ -152,7 +159,7 @@ class PatientChords:
         named = enumerate(request.errbacks or ())
         request.errbacks = [links.frozen(self.app, errback, f"{request.id}/{number}") for number, errback in named]
         try:
-            super()._call_task_errbacks(request, exc, traceback)  # type: ignore[misc]
+            errbacks.call(self.app, request, exc, traceback)
         except SystemExit as error:
             raise RunEnded(f"An errback of {request.id} asked its process to exit: {error!r}") from error
         except PASSING as error:
@@ -198,6 +205,13 @@ class PatientChords:
         keys = [*self._own(group), *self._aside(group)]
         patiently(partial(self.client.eval, KEEP, len(keys), *keys, self._kept))
         return ChordWaits(cause)
+
+    def _uncount(self, request: Any) -> None:
+        """Take out a part that is told again by somebody else than the child that ran it."""
+        parts = self.get_key_for_group(request.group, ".j")
+        counted = self.client.zrange(parts, 0, -1) if self._chord_zset else ()
+        if known := [part for part in counted if self.decode(part)[1] == request.id]:
+            self.client.zrem(parts, *known)
 
     def _own(self, group: str) -> list[Any]:
         return [self.get_key_for_group(group, end) for end in OWN]
