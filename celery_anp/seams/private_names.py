@@ -31,7 +31,7 @@ NAMES = (
     Name("celery.app.base:Celery._get_backend", "app.py", "results are stored by settle", "integration/test_life.py"),
     Name("celery.app.amqp:AMQP._create_task_sender", "sending/publisher.py", "the row comes before the message",
          "integration/test_doorbell.py"),
-    Name("celery.app.task:Task._get_exec_options", "sending/publisher.py", "a tick's message as a call's",
+    Name("celery.app.task:Task._get_exec_options", "sending/message.py", "a tick's message as a call's",
          "integration/test_beat.py"),
     Name("celery.backends.base:Backend._get_result_meta", "execution/settlement.py", "Celery's record of a result",
          "integration/test_life.py"),
