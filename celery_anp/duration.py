@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
-
-from pydantic import BeforeValidator
 
 LONGEST = 3660 * 86_400
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -55,7 +52,3 @@ def text(length: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
-
-
-#: A model's field that is written as a duration and holds whole seconds.
-Duration = Annotated[int, BeforeValidator(seconds)]

@@ -9,193 +9,174 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
-
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from typing import Any, Literal, Self, TypeVar
 
 from celery_anp.errors import BadSetting, did_you_mean
+from celery_anp.values import Secret, Setting, commas, number, one_of, path, readable, secret, site, text, url, whole
 
 PREFIX = "ANP_"
 STACK_FILE = "stack.json"
-Commas = Annotated[tuple[str, ...], NoDecode]
 
 
-class FileSource(PydanticBaseSettingsSource):
-    """`ANP_<NAME>_FILE`: the value is the stripped text of that file."""
+class Settings:
+    """The settings of one process: what is given, else what its environment says. They do not change.
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
-        if path is None:
-            return None, field_name, False
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except OSError as error:
-            raise BadSetting(
-                f"{PREFIX}{field_name.upper()}_FILE cannot be read",
-                expected="a readable file that holds the value",
-                given=f"{path}: {error.strerror}",
-            ) from None
-
-    def __call__(self) -> dict[str, Any]:
-        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
-
-class StackSource(PydanticBaseSettingsSource):
-    """The settings that a running `anp up` left in its state folder; used only when no Redis is named."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        if any(f"{PREFIX}REDIS_URL{suffix}" in os.environ for suffix in ("", "_FILE")):
-            return {}
-        path = Path(os.environ.get(f"{PREFIX}STATE", ".anp")) / STACK_FILE
-        try:
-            stack = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        known = stack.get("settings", {})
-        return {name: value for name, value in known.items() if name in self.settings_cls.model_fields}
-
-
-class ProjectSource(PydanticBaseSettingsSource):
-    """`app` in `[tool.anp]` of the pyproject.toml in the current folder."""
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        try:
-            own = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8")).get("tool", {}).get("anp", {})
-        except (OSError, ValueError):
-            return {}
-        if strange := own.keys() - {"app"}:
-            raise BadSetting(f"[tool.anp] of pyproject.toml has an unknown key {strange.pop()!r}", expected="app")
-        return own
-
-
-class Settings(BaseSettings):
-    """The settings of one process.
+    Args:
+        **given: values by name, in place of what the environment says.
 
     Raises:
-        BadSetting: through `settings()`, when a value cannot be right.
+        BadSetting: a value cannot be right; the message names it and what was expected.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
-
     #: Broker, result backend and ledger. `redis://`, `rediss://` or `sentinel://`.
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = url("redis://127.0.0.1:6379/0", "redis", "rediss", "sentinel", "redis+socket")
     #: Password that the sentinels themselves want; the one in the URL is Redis' own.
-    sentinel_password: SecretStr = SecretStr("")
+    sentinel_password: Secret = secret()
     #: For `rediss://`: path of the certificates that sign Redis' own; empty: what the system trusts.
-    tls_ca: Path | None = None
+    tls_ca: Path | None = readable()
     #: For `rediss://`: paths of our own certificate and its key, where Redis wants one.
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    tls_cert: Path | None = readable()
+    tls_key: Path | None = readable()
     #: The Celery app, as Celery's `-A` names it: `module` or `module:attribute`.
-    app: str = ""
+    app: str = text()
     #: The site that the scheduled work serves; `anp status` and `anp health site` ask for it. Empty: there is none.
-    site_url: str = ""
+    site_url: str = site("")
     #: Further modules with tasks, comma separated.
-    tasks: Commas = ()
+    tasks: tuple[str, ...] = commas()
     #: Files or folders with schedules, comma separated. Empty: the ones that the app's deployment ships.
-    schedules: Commas = ()
+    schedules: tuple[str, ...] = commas()
     #: TOML file with the command lines that `system.command` may run.
-    commands: Path | None = None
+    commands: Path | None = path()
     #: Seconds after which a silent node is dead.
-    lease: Annotated[float, Field(ge=1, le=600)] = 15.0
+    lease: float = number(15.0, ge=1, le=600)
     #: First part of every key that is ours.
-    prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] = "anp"
+    prefix: str = text("anp", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     #: Where this runs.
-    env: Literal["development", "staging", "production"] = "development"
+    env: Literal["development", "staging", "production"] = one_of("development", "staging", "production")
     #: Name of the deployed release, unique per deploy.
-    release: str = ""
+    release: str = text()
     #: Webhook for alerts.
-    alert_url: str = ""
+    alert_url: str = text()
     #: User of the Flower pages.
-    flower_user: str = "anp"
+    flower_user: str = text("anp")
     #: Password of the Flower pages; without one Flower does not start.
-    flower_password: SecretStr = SecretStr("")
+    flower_password: Secret = secret()
     #: Seconds that a running task gets when its worker is stopped; then its run goes back to the ledger.
-    grace: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    grace: float = number(20.0, ge=0, le=3600)
     #: Worker children.
-    concurrency: Annotated[int, Field(ge=1, le=256)] = 2
+    concurrency: int = whole(2, ge=1, le=256)
     #: Finished rows kept per schedule.
-    keep_rows: Annotated[int, Field(ge=10, le=1_000_000)] = 1000
+    keep_rows: int = whole(1000, ge=10, le=1_000_000)
     #: Days that succeeded and skipped rows are kept.
-    keep_days: Annotated[float, Field(gt=0, le=3650)] = 7
+    keep_days: float = number(7, gt=0, le=3650)
     #: Days that every other finished row is kept.
-    keep_failed_days: Annotated[float, Field(gt=0, le=3650)] = 30
+    keep_failed_days: float = number(30, gt=0, le=3650)
     #: Folder of `anp up`: embedded Redis, demo site, passwords.
-    state: Path = Path(".anp")
+    state: Path = path(".anp")
     #: The Redis server that `anp up` and the tests start: its path, its name on the PATH, or `embedded` for the one in
     #: the wheel. Empty: the first one on the PATH that is new enough, else the embedded one.
-    redis_server: str = ""
+    redis_server: str = text()
     #: Lowest level that is logged.
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = one_of("INFO", "DEBUG", "WARNING", "ERROR")
 
-    @field_validator("tasks", "schedules", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+    #: The names of those that somebody gave.
+    model_fields_set: frozenset[str]
 
-    @field_validator("tls_ca", "tls_cert", "tls_key", "commands", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return value or None
-
-    @field_validator("tls_ca", "tls_cert", "tls_key")
-    @classmethod
-    def _readable(cls, value: Path | None) -> Path | None:
-        if value is not None and not os.access(value, os.R_OK):
-            raise ValueError("a file that this user can read")
-        return value
-
-    @model_validator(mode="after")
-    def _key_with_certificate(self) -> Self:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("ANP_TLS_CERT and ANP_TLS_KEY go together")
-        return self
-
-    @field_validator("redis_url")
-    @classmethod
-    def _redis_scheme(cls, value: str) -> str:
-        return known_scheme(value, ("redis", "rediss", "sentinel", "redis+socket"))
-
-    @field_validator("site_url")
-    @classmethod
-    def _site_scheme(cls, value: str) -> str:
-        return known_scheme(value, ("http", "https")).rstrip("/") if value else ""
+    def __init__(self, **given: Any) -> None:
+        known = self.known()
+        found = {name: value for name, value in {**_outside(known), **given}.items() if name in known}
+        values = {name: _read(name, one, found) for name, one in known.items()}
+        if (values["tls_cert"] is None) != (values["tls_key"] is None):
+            expected = "ANP_TLS_CERT and ANP_TLS_KEY go together"
+            raise BadSetting("Settings do not fit together", expected=expected)
+        vars(self).update(values, model_fields_set=frozenset(found))
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (
-            init_settings, env_settings, FileSource(settings_cls), StackSource(settings_cls),
-            ProjectSource(settings_cls),
-        )  # fmt: skip
+    def known(cls) -> dict[str, Setting]:
+        """Every setting by name, also those of the classes that it is derived from."""
+        found = [vars(kind) for kind in reversed(cls.__mro__)]
+        return {name: one for kind in found for name, one in kind.items() if isinstance(one, Setting)}
+
+    def model_copy(self, *, update: dict[str, Any]) -> Self:
+        """The same with other values, which are taken as they are; called as on a model of pydantic's."""
+        other = object.__new__(type(self))
+        vars(other).update({**vars(self), **update}, model_fields_set=self.model_fields_set | update.keys())
+        return other
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("settings do not change; see `model_copy`")
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}=…" if _may_hold_password(name) else f"{name}={getattr(self, name)!r}" for name in self.known()
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def known_scheme(url: str, schemes: tuple[str, ...]) -> str:
-    """A URL whose scheme is one of some; a ValueError says which."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in schemes or not rest:
-        raise ValueError(f"a URL that begins with {' or '.join(s + '://' for s in schemes)}")
-    return url
+def _read(name: str, one: Setting, found: dict[str, Any]) -> Any:
+    if name not in found:
+        return one.default
+    try:
+        return one.read(found[name])
+    except ValueError as error:
+        given = "a value that is not shown" if _may_hold_password(name) else repr(found[name])
+        raise BadSetting(f"{PREFIX}{name.upper()} cannot be used", expected=str(error), given=given) from None
+
+
+def _outside(known: dict[str, Setting]) -> dict[str, Any]:
+    """What the environment says, else a file that it names, a running `anp up`, or the project."""
+    own = {name: os.environ[PREFIX + name.upper()] for name in known if PREFIX + name.upper() in os.environ}
+    return {**_project(), **_stack(), **_files(known), **own}
+
+
+def _files(known: dict[str, Setting]) -> dict[str, str]:
+    """`ANP_<NAME>_FILE`: the value is the stripped text of that file."""
+    return {
+        name: _held(name, file)
+        for name in known
+        if (file := os.environ.get(f"{PREFIX}{name.upper()}_FILE")) is not None
+    }
+
+
+def _held(name: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSetting(
+            f"{PREFIX}{name.upper()}_FILE cannot be read",
+            expected="a readable file that holds the value",
+            given=f"{file}: {error.strerror}",
+        ) from None
+
+
+def _stack() -> dict[str, Any]:
+    """The settings that a running `anp up` left in its state folder; used only when no Redis is named."""
+    if any(f"{PREFIX}REDIS_URL{suffix}" in os.environ for suffix in ("", "_FILE")):
+        return {}
+    file = Path(os.environ.get(f"{PREFIX}STATE", ".anp")) / STACK_FILE
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")).get("settings", {}))
+    except (OSError, ValueError):
+        return {}
+
+
+def _project() -> dict[str, Any]:
+    """`app` in `[tool.anp]` of the pyproject.toml in the current folder."""
+    try:
+        text = Path("pyproject.toml").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    import tomllib  # a container has no such file
+
+    try:
+        found = tomllib.loads(text).get("tool", {}).get("anp", {})
+    except ValueError:
+        return {}
+    if strange := found.keys() - {"app"}:
+        raise BadSetting(f"[tool.anp] of pyproject.toml has an unknown key {strange.pop()!r}", expected="app")
+    return dict(found)
 
 
 def settings() -> Settings:
@@ -219,23 +200,10 @@ def read(kind: type[Kind]) -> Kind:
     Raises:
         BadSetting: a value cannot be right, or a variable is nobody's; the message names it and what was expected.
     """
-    try:
-        chosen = kind()
-    except ValidationError as error:
-        raise _refusal(error) from None
+    chosen = kind()
     if kind is not Settings or not chosen.app:  # else the app knows more of them: `refuse_unknown` once it is loaded
         refuse_unknown()
     return chosen
-
-
-def _refusal(error: ValidationError) -> BadSetting:
-    first = error.errors()[0]
-    expected = str(first["msg"]).removeprefix("Value error, ")
-    if not first["loc"]:  # it is about several of them, and says which
-        return BadSetting("Settings do not fit together", expected=expected)
-    name = str(first["loc"][0])
-    given = "a value that is not shown" if _may_hold_password(name) else repr(first["input"])
-    return BadSetting(f"{PREFIX}{name.upper()} cannot be used", expected=expected, given=given)
 
 
 def _may_hold_password(name: str) -> bool:
@@ -259,7 +227,7 @@ def _names() -> set[str]:
     kinds, names = [Settings], set[str]()
     while kinds:
         kind = kinds.pop()
-        names |= kind.model_fields.keys()
+        names |= kind.known().keys()
         kinds += kind.__subclasses__()
     return names
 

@@ -10,17 +10,18 @@ from datetime import date, datetime, time
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from celery_anp import duration
 from celery_anp.beat import cron as cron_line
 from celery_anp.beat import zone
 from celery_anp.beat.cron import Cron
-from celery_anp.duration import Duration
 
 #: A run id is `<schedule>@<time>` or `<task>#<key>`: a name must not look like either.
 Name = Annotated[str, Field(pattern=r"^\w([\w .:/+()-]{0,98}[\w)])?$")]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
+#: Written as a duration, held in whole seconds.
+Duration = Annotated[int, BeforeValidator(duration.seconds)]
 
 #: Set by whoever reads an entry; refused as a key of a declaration.
 NOT_DECLARED = frozenset({"file", "args", "options", "both_days", "secrets"})

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 
 import httpx
-from pydantic import SecretStr
 
 from celery_anp.local import orphans
 from celery_anp.local.embedded import RedisServer
@@ -21,6 +20,7 @@ from celery_anp.process.service import Service
 from celery_anp.process.supervisor import Supervisor
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.settings import Settings, environment
+from celery_anp.values import Secret
 
 #: The port people expect; another is taken when it is in use.
 FLOWER_PORT = 5555
@@ -48,7 +48,7 @@ class Assembly:
         self.servers = parts.servers()
         self.password, self.password_is_new = state.flower_password()
         self.flower_url = f"http://{HOST}:{free(FLOWER_PORT)}"
-        self.settings = chosen.model_copy(update={"flower_password": SecretStr(self.password), "state": state.path})
+        self.settings = chosen.model_copy(update={"flower_password": Secret(self.password), "state": state.path})
         self.ledger = Ledger.connect(self.settings)
         self.services: dict[str, Service] = {}
         self._supervisor = Supervisor()

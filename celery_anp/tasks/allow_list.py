@@ -10,9 +10,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from celery_anp.duration import Duration
+from celery_anp import duration
 from celery_anp.errors import BadDeclaration, BadInput, BadSetting, did_you_mean
 from celery_anp.settings import environment
 
@@ -31,7 +31,7 @@ class Command(BaseModel):
     #: The program and its arguments, as they are; no shell reads them.
     argv: Argv
     #: Seconds after which it is ended.
-    timeout: Annotated[Duration, Field(ge=1)] = 300
+    timeout: Annotated[int, BeforeValidator(duration.seconds), Field(ge=1)] = 300
     #: The folder it starts in; the worker's if None.
     directory: str | None = None
     #: Added to the few variables that are passed on.

@@ -100,7 +100,7 @@ def way(request: pytest.FixtureRequest) -> Settings:
 def known(lab: Lab, **changes: object) -> Settings:
     """Settings for this WordPress."""
     own = {"site_kind": "wordpress", "site_url": lab.url, "database_url": lab.database_url}
-    return Settings(**own, **changes)  # type: ignore[arg-type]
+    return Settings(**own, **changes)
 
 
 @pytest.fixture
