@@ -5,7 +5,6 @@ One class per meaning. The command line prints them without a traceback; the led
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -145,5 +144,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     Returns:
         ` Did you mean "…"?`, or an empty string when nothing is near.
     """
+    import difflib  # only a wrong name pays for it
+
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""

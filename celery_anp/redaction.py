@@ -11,11 +11,10 @@ from typing import Any
 
 #: What stands in the place of a secret.
 HIDDEN = "(secret)"
-_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
-_PARAMETER = re.compile(
-    r"([?&][\w-]*(?:token|key|secret|passwo?r?d|signature|sig|auth)[\w-]*=)[^&\s'\"]+", re.IGNORECASE
-)
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+# Texts, which `re` compiles and keeps when they are first used: a command that clears nothing does not wait for it.
+_LOGIN = r"(?<=://)[^\s/@]+@"
+_PARAMETER = r"(?i)([?&][\w-]*(?:token|key|secret|passwo?r?d|signature|sig|auth)[\w-]*=)[^&\s'\"]+"
+_BEARER = r"(?i)\b(Bearer|Basic)\s+[\w.~+/=-]{8,}"
 
 
 def cleared(text: str, values: Iterable[str] = ()) -> str:
@@ -30,9 +29,9 @@ def cleared(text: str, values: Iterable[str] = ()) -> str:
     """
     for value in sorted(set(values), key=len, reverse=True):
         text = text.replace(value, HIDDEN)
-    text = _LOGIN.sub(f"{HIDDEN}@", text)
-    text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
-    return _BEARER.sub(rf"\1 {HIDDEN}", text)
+    text = re.sub(_LOGIN, f"{HIDDEN}@", text)
+    text = re.sub(_PARAMETER, rf"\1{HIDDEN}", text)
+    return re.sub(_BEARER, rf"\1 {HIDDEN}", text)
 
 
 def hide(error: BaseException, values: Sequence[str]) -> None:

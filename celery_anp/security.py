@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 from celery_anp.settings import Settings, settings
@@ -36,9 +35,6 @@ PAGE_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-#: The oldest TLS that is spoken with a Redis.
-TLS_FLOOR = ssl.TLSVersion.TLSv1_2
-
 
 def tls(url: str, known: Settings | None = None) -> dict[str, Any]:
     """How a Redis is known to be ours, and we to it; for every connection: broker, results, ledger, cache.
@@ -55,12 +51,14 @@ def tls(url: str, known: Settings | None = None) -> dict[str, Any]:
     """
     if not url.startswith("rediss://"):
         return {}
+    import ssl  # only who encrypts pays for it
+
     known = known or settings()
     own = {"ssl_ca_certs": known.tls_ca, "ssl_certfile": known.tls_cert, "ssl_keyfile": known.tls_key}
     return {
         "ssl_cert_reqs": ssl.CERT_REQUIRED,
         "ssl_check_hostname": True,
-        "ssl_min_version": TLS_FLOOR,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,  # the oldest that is spoken with a Redis
         **{name: str(path) for name, path in own.items() if path is not None},
     }
 

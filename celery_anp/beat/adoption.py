@@ -14,8 +14,8 @@ from celery.utils.log import get_logger
 
 from celery_anp.beat.catalog import Catalog
 from celery_anp.beat.schedule import Schedule
+from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.live import Live
-from celery_anp.reliability.store import Store
 
 log = get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Adoption:
         release: of this process; empty in development.
     """
 
-    def __init__(self, store: Store, release: str) -> None:
+    def __init__(self, store: Keyspace, release: str) -> None:
         self.live = Live(store)
         self.release = release
         #: Why this beat plans nothing; empty when it plans.

@@ -11,7 +11,8 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from celery_anp.checklist.point import Point
 from celery_anp.errors import AnpError
-from celery_anp.reliability.store import FULL_AT, OLDEST, connect
+from celery_anp.reliability.keyspace import OLDEST
+from celery_anp.reliability.store import FULL_AT, connect
 
 #: Commands that the user must not have, in a form that does nothing where it has them.
 FORBIDDEN = (

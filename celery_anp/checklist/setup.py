@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery_anp.checklist.point import Point
-from celery_anp.reliability.records import Node
+from celery_anp.reliability.nodes import Node
 from celery_anp.settings import Settings, sources
 
 #: The engine's settings that hold a secret, and those whose password must be hard to guess.

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
 
 from celery_anp.errors import KeyConflict, LostOwnership, Refused, Retired, StateLost
+from celery_anp.reliability.keyspace import TIMEOUT, Keyspace, fresh
 from celery_anp.reliability.reader import Reader
 from celery_anp.reliability.records import (
     DAY,
@@ -30,7 +30,6 @@ from celery_anp.reliability.records import (
     spec_of,
 )
 from celery_anp.reliability.run import Run
-from celery_anp.reliability.store import TIMEOUT, Store, connect
 from celery_anp.settings import Settings
 
 _WHEN: dict[str, str] = {
@@ -51,7 +50,7 @@ class Ledger(Reader):
         keeping: how long rows are kept.
     """
 
-    store: Store
+    store: Keyspace
     lease: int = 15_000
     keeping: Keeping = field(default_factory=Keeping)
 
@@ -63,9 +62,19 @@ class Ledger(Reader):
             settings: where it is, and how long rows are kept.
             url: another Redis than theirs.
         """
+        from celery_anp.reliability.store import Store  # redis-py: a command does without
+
+        return cls.on(Store.of(settings, url), settings)
+
+    @classmethod
+    def on(cls, store: Keyspace, settings: Settings) -> Ledger:
+        """The ledger on a Redis that is reached already.
+
+        Args:
+            store: what reaches it.
+            settings: how long rows are kept.
+        """
         keeping = Keeping(int(settings.keep_days * DAY), int(settings.keep_failed_days * DAY), settings.keep_rows)
-        url = url or settings.redis_url
-        store = Store(connect(url), settings.prefix, url=url)
         return cls(store, int(settings.lease * 1000), keeping)
 
     def separate(self, timeout: float = TIMEOUT) -> Ledger:
@@ -303,7 +312,7 @@ class Ledger(Reader):
             UnknownName: there is no such run.
             Refused: its state forbids it.
         """
-        word, state = self.store.call("operate", run_id, what, by, note, uuid4().hex)
+        word, state = self.store.call("operate", run_id, what, by, note, fresh())
         if word == "gone":
             raise self.unknown(run_id)
         if word == "refused":

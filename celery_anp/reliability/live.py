@@ -10,10 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from redis.exceptions import RedisError
-
+from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.overrides import Backfill, read_backfills
-from celery_anp.reliability.store import Store, translate
 
 #: Schedules written by one script call.
 BATCH = 500
@@ -48,7 +46,7 @@ class Live:
         store: the ledger's store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Keyspace) -> None:
         self.store = store
 
     def adopt(self, digest: str, release: str, *, fresh: bool) -> Generation:
@@ -111,12 +109,11 @@ class Live:
         Raises:
             LedgerUnavailable: Redis did not answer.
         """
-        try:
-            with self.store.client.pipeline(transaction=False) as pipe:
-                pipe.hget(self.store.key("generation"), "digest")
-                pipe.get(self.store.key("reload"))
-                pipe.hgetall(self.store.key("backfills"))
-                digest, reloads, backfills = pipe.execute()
-        except RedisError as error:
-            raise translate(error) from error
+        digest, reloads, backfills = self.store.several(
+            [
+                ("hget", self.store.key("generation"), "digest"),
+                ("get", self.store.key("reload")),
+                ("hgetall", self.store.key("backfills")),
+            ]
+        )
         return Wishes(digest or "", int(reloads or 0), read_backfills(backfills))

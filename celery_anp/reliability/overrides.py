@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
-from uuid import uuid4
 
 from celery_anp.errors import Refused
+from celery_anp.reliability.keyspace import Keyspace, fresh
 from celery_anp.reliability.run import iso, moment
-from celery_anp.reliability.store import Store
 
 #: Who pauses a schedule that failed too often in a row.
 ITSELF = "anp"
@@ -94,7 +93,7 @@ class Overrides:
         store: the ledger's store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Keyspace) -> None:
         self.store = store
 
     def all(self) -> dict[str, Override]:
@@ -129,7 +128,7 @@ class Overrides:
             Refused: what holds now forbids it.
         """
         span = "" if seconds is None else int(seconds * 1000)
-        word, answer = self.store.call("hand", schedule, what, by, note, span, uuid4().hex)
+        word, answer = self.store.call("hand", schedule, what, by, note, span, fresh())
         if word == "refused":
             given = f"{schedule}, which is {'neither paused nor disabled' if answer == 'none' else answer}"
             raise Refused(f"{what} is not possible", expected=_WHEN[what], given=given)

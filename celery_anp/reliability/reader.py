@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
-from redis.exceptions import RedisError
-
 from celery_anp.errors import UnknownName, did_you_mean
-from celery_anp.reliability.records import Keeping, Node
+from celery_anp.reliability import nodes
+from celery_anp.reliability.keyspace import Keyspace
+from celery_anp.reliability.nodes import Node
+from celery_anp.reliability.records import Keeping
 from celery_anp.reliability.run import STATES, Run, UndoEntry, from_row
-from celery_anp.reliability.store import Store, translate
 
 
 class Reader:
     """The reading half of the ledger."""
 
-    store: Store
+    store: Keyspace
     keeping: Keeping
 
     def now(self) -> int:
         """Redis' clock, in milliseconds since the epoch."""
-        seconds, micros = self.store.read("time")
-        return int(seconds) * 1000 + int(micros) // 1000
+        return nodes.now(self.store)
 
     def run(self, run_id: str) -> Run:
         """One run with its history and undo entries.
@@ -92,17 +90,7 @@ class Reader:
 
     def nodes(self) -> list[Node]:
         """The living nodes."""
-        now = self.now()
-        leases = self.store.read("zrange", self.store.key("nodes"), 0, -1, False, True)
-        about = self.store.rows([self.store.key(f"node:{node}") for node, _ in leases])
-        return [
-            Node(
-                node, says.get("kind", ""), says.get("host", ""), int(says.get("pid") or 0),
-                tuple(json.loads(says.get("tasks") or "[]")), says.get("release", ""), (end - now) / 1000, says,
-            )
-            for (node, end), says in zip(leases, about, strict=True)
-            if end > now and "dead" not in says
-        ]  # fmt: skip
+        return nodes.living(self.store)
 
     def cursors(self) -> dict[str, str]:
         """Per schedule its cursor: `<last decided tick, ms>|<timing>`."""
@@ -110,10 +98,8 @@ class Reader:
 
     def states(self, run_ids: Sequence[str]) -> list[str]:
         """The states of some runs, empty for one that is not there."""
-        with self.store.client.pipeline(transaction=False) as pipe:
-            for run_id in run_ids:
-                pipe.hget(self.row_key(run_id), "state")
-            return [state or "" for state in pipe.execute()]
+        found = self.store.several([("hget", self.row_key(run_id), "state") for run_id in run_ids])
+        return [state or "" for state in found]
 
     def remembers(self, schedule: str, kept: int) -> int:
         """From which tick on (epoch seconds) a run of a schedule would still have its row.
@@ -155,15 +141,10 @@ class Reader:
 
     def unfinished(self) -> dict[str, int]:
         """How many runs wait (queued, delayed, blocked), are with a node (running), or are parked."""
-        try:
-            with self.store.client.pipeline(transaction=False) as pipe:
-                for name in ("queued", "delayed", "blocked", "parked"):
-                    pipe.zcard(self.store.key(name))
-                for node in self.store.read("zrange", self.store.key("nodes"), 0, -1):
-                    pipe.hlen(self.store.key(f"running:{node}"))
-                queued, delayed, blocked, parked, *running = pipe.execute()
-        except RedisError as error:
-            raise translate(error) from error
+        known = self.store.read("zrange", self.store.key("nodes"), 0, -1)
+        wanted = [("zcard", self.store.key(name)) for name in ("queued", "delayed", "blocked", "parked")]
+        held = [("hlen", self.store.key(f"running:{node}")) for node in known]
+        queued, delayed, blocked, parked, *running = self.store.several([*wanted, *held])
         waiting = {"queued": queued, "delayed": delayed, "blocked": blocked, "parked": parked}
         return {**waiting, "running": sum(running)}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Outcome = Literal[
@@ -181,22 +181,6 @@ class Decided:
     moved: bool
     cursor: str
     planned: tuple[Planned, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A living node: one worker process tree, or a beat."""
-
-    node: str
-    kind: str
-    host: str
-    pid: int
-    tasks: tuple[str, ...]
-    release: str
-    #: Seconds until its lease ends.
-    lease_left: float
-    #: What it says of its work, such as `trouble`.
-    news: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,8 @@
-"""The connection to Redis, and the scripts that run in it.
-
-Every change of several keys is one script. Scripts are replayable: redis-py sends a command again by itself
-when an answer is lost.
-"""
+"""The ledger's keys through redis-py: safe across threads and forks, through sentinels too."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import redis
@@ -31,27 +24,14 @@ from redis.sentinel import Sentinel
 
 from celery_anp import security
 from celery_anp.errors import LedgerFull, LedgerUnavailable
-from celery_anp.reliability import sentinel
-from celery_anp.reliability.records import LATE
+from celery_anp.reliability import keyspace, sentinel
+from celery_anp.reliability.keyspace import TIMEOUT, Keyspace, script_text
+from celery_anp.settings import Settings
 
-#: The oldest Redis that the scripts run on.
-OLDEST = (6, 2)
-#: Seconds that a command may take before its connection counts as lost.
-TIMEOUT = 5.0
 #: Part of Redis' memory limit at which nothing new is planned.
 FULL_AT = 0.8
-#: The folders of the scripts: the shared files, then by what a script is about.
-ROOMS = ("lib", "runs", "nodes", "schedules", "outbox")
-#: What every script is put behind, each file after those that it uses.
-SHARED = ("base", "alarms", "index", "results", "keeping", "ending", "lock", "nodes", "sending")
-#: Scripts that plan rows share one more piece.
-PLANNING = frozenset({"plan", "tick", "backfill"})
-#: What Python gives to the scripts, before their first file: the buckets of lateness stand in records.py.
-GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}"
-#: A Redis that answers and does nothing for now: redis-py knows some by class, unless they come from within a script,
-#: whose error Redis 6.2 wraps: "Error running script (…): @user_script: 9: -READONLY You can't …".
+#: A Redis that answers and does nothing for now, where redis-py knows it by class: not from within a script.
 NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-_NOT_NOW = re.compile(r"(?:^|: -)(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN) ")
 
 
 def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: bool = True) -> redis.Redis:
@@ -94,37 +74,7 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     return watchers.master_for(address.service, db=address.database, **login, **options)
 
 
-def parts_of(name: str) -> tuple[str, ...]:
-    """The files that a script is put together from, itself the last."""
-    return (*SHARED, *(("planning",) if name in PLANNING else ()), name)
-
-
-def part_text(part: str) -> str:
-    """One file of the scripts; its name, without `.lua`, stands in one folder only."""
-    rooms = (resources.files(__package__) / "scripts" / room for room in ROOMS)
-    (file,) = (room / f"{part}.lua" for room in rooms if (room / f"{part}.lua").is_file())
-    return file.read_text(encoding="utf-8")
-
-
-@cache
-def script_text(name: str, clock: str = "") -> str:
-    """The whole text of a script, as Redis gets it.
-
-    Args:
-        name: the file's name without `.lua`.
-        clock: a Redis key that tests move instead of the server's time; empty: the server's time.
-
-    Returns:
-        The shared parts and the script.
-    """
-    text = "\n".join([GIVEN, *(part_text(part) for part in parts_of(name))])
-    if clock:
-        moved = f"{{ redis.call('GET', '{clock}') or '0', '0' }}"
-        text = text.replace("redis.call('TIME')", moved, 1)
-    return text
-
-
-class Store:
+class Store(Keyspace):
     """Runs the ledger's scripts on one Redis.
 
     Args:
@@ -135,43 +85,28 @@ class Store:
     """
 
     def __init__(self, client: redis.Redis, prefix: str, clock: str = "", url: str = "") -> None:
-        self.client = client
-        self.prefix = f"{prefix}:ledger:"
+        super().__init__(client, prefix)
         self._name, self._url = prefix, url
         self._clock = clock
         self._scripts: dict[str, Any] = {}
 
-    def separate(self, timeout: float = TIMEOUT) -> Store:
-        """The same for one thread: a connection of its own, and no command sent twice.
+    @classmethod
+    def of(cls, settings: Settings, url: str = "") -> Store:
+        """The one that the settings name, or at another URL; connects on first use."""
+        url = url or settings.redis_url
+        return cls(connect(url), settings.prefix, url=url)
 
-        Args:
-            timeout: seconds for connecting and for each command.
-        """
+    def separate(self, timeout: float = TIMEOUT) -> Store:
+        """See `Keyspace.separate`."""
         return Store(connect(self._url, timeout=timeout, retries=0), self._name, self._clock, self._url)
 
     @property
     def database(self) -> int:
-        """The number of the Redis database."""
+        """See `Keyspace.database`."""
         return int(self.client.get_connection_kwargs().get("db") or 0)
 
-    def key(self, name: str) -> str:
-        """The full name of one of the ledger's keys."""
-        return self.prefix + name
-
     def call(self, name: str, *arguments: str | int | float | bytes) -> Any:
-        """Run a script.
-
-        Args:
-            name: the script's file name without `.lua`.
-            *arguments: its ARGV.
-
-        Returns:
-            What the script answers.
-
-        Raises:
-            LedgerFull: Redis is near its memory limit.
-            LedgerUnavailable: Redis did not answer, is too old, or refused us.
-        """
+        """See `Keyspace.call`."""
         script = self._scripts.get(name)
         if script is None:
             script = self._scripts[name] = self.client.register_script(script_text(name, self._clock))
@@ -181,77 +116,34 @@ class Store:
             raise translate(error) from error
 
     def read(self, command: str, *arguments: Any) -> Any:
-        """One plain command of the client, with the ledger's errors.
-
-        Args:
-            command: a method of `redis.Redis`, e.g. `hgetall`.
-            *arguments: its arguments.
-
-        Returns:
-            Its answer.
-
-        Raises:
-            LedgerUnavailable: Redis did not answer or refused us.
-        """
+        """See `Keyspace.read`."""
         try:
             return getattr(self.client, command)(*arguments)
         except RedisError as error:
             raise translate(error) from error
 
-    def rows(self, keys: Sequence[str]) -> list[dict[str, str]]:
-        """Several hashes in one round trip, in the order asked for."""
-        if not keys:
+    def several(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """See `Keyspace.several`."""
+        if not commands:
             return []
         try:
             with self.client.pipeline(transaction=False) as pipe:
-                for key in keys:
-                    pipe.hgetall(key)
+                for command, *arguments in commands:
+                    getattr(pipe, command)(*arguments)
                 return list(pipe.execute())
         except RedisError as error:
             raise translate(error) from error
 
-    def check_server(self) -> str:
-        """The version of the server.
-
-        Returns:
-            Its version, e.g. `8.0.1`.
-
-        Raises:
-            LedgerUnavailable: it does not answer, or is older than 6.2.
-        """
-        version = str(self.read("info", "server")["redis_version"])
-        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-            raise LedgerUnavailable(
-                "This Redis is too old", expected="Redis 6.2 or newer", given=version, retry_safe=False
-            )
-        return version
-
 
 def translate(error: RedisError) -> LedgerFull | LedgerUnavailable:
     """redis-py's errors in the ledger's words."""
-    if isinstance(error, ResponseError) and "LEDGERFULL" in str(error):
-        return LedgerFull(
-            "Redis is near its memory limit, so nothing new is planned",
-            expected="less than 80 % of maxmemory in use",
-            given="`anp status` shows it; raise maxmemory or keep fewer rows (ANP_KEEP_ROWS)",
-        )
+    given = str(error)
+    if isinstance(error, ResponseError) and "LEDGERFULL" in given:
+        return keyspace.full()
     if isinstance(error, (AuthenticationError, NoPermissionError)):
-        return LedgerUnavailable(
-            "Redis refused us",
-            expected="a user with the rights that deploy/redis grants",
-            given=str(error),
-            retry_safe=False,
-        )
+        return keyspace.refused(given)
     if isinstance(error, (ConnectionError, TimeoutError)):
-        return LedgerUnavailable(
-            "Redis does not answer",
-            expected="a server at ANP_REDIS_URL, or a running `anp up`",
-            given=str(error),
-        )
-    if isinstance(error, NOT_NOW) or _NOT_NOW.search(str(error)):
-        return LedgerUnavailable(
-            "Redis does nothing for us now",
-            expected="a master that is not busy, with room in memory and on its disk",
-            given=str(error),
-        )
-    return LedgerUnavailable("Redis could not do what was asked", given=str(error), retry_safe=False)
+        return keyspace.silent(given)
+    if isinstance(error, NOT_NOW) or keyspace.NOT_NOW.search(given):
+        return keyspace.not_now(given)
+    return keyspace.impossible(given)

@@ -19,7 +19,7 @@ from celery_anp.errors import AnpError
 from celery_anp.redaction import HIDDEN
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
-from celery_anp.reliability.records import Node
+from celery_anp.reliability.nodes import Node
 from celery_anp.reliability.run import iso
 
 #: Seconds that beats may take to read their files again.

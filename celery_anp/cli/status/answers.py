@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from celery_anp.cli.printing import clock
-from celery_anp.cli.up.view import BAD, complaint
-from celery_anp.reliability.records import Node
+from celery_anp.cli.story import BAD, complaint
+from celery_anp.reliability.nodes import Node
 from celery_anp.reliability.run import Run, moment
 
 #: Seconds that 95 of 100 runs may start late.
