@@ -22,5 +22,5 @@ an attempt, and is handed on by the script that ends the run. Time is Redis' own
 
 `keys.py` lists the ledger's keys, `row.py` the fields of a run's row; the tests compare both with the scripts and with
 the code. Each script opens with the keys that its own text touches, its arguments and its answer. What its calls touch
-stands on top of the shared files, which are put before it in the order of `store.SHARED`.
+stands on top of the shared files, which are put before it in the order of `keyspace.SHARED`.
 """

@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from celery_anp.reliability import store
+from celery_anp.reliability import keyspace
 from tests.lua.parser import Parser, Scope
 from tests.lua.tree import Assign, Name, Node, Variable
 
@@ -56,27 +56,27 @@ def names() -> list[str]:
 
 def shared() -> set[str]:
     """The files that scripts are put behind."""
-    return {*store.SHARED, "planning"}
+    return {*keyspace.SHARED, "planning"}
 
 
 @cache
 def _before(order: tuple[str, ...]) -> tuple[tuple[Part, ...], Scope]:
     """What a script is put behind, and what that declares."""
     seen: Scope = {}
-    given = parse(GIVEN, store.GIVEN, seen)
-    return (given, *(parse(name, store.part_text(name), seen) for name in order)), seen
+    given = parse(GIVEN, keyspace.GIVEN, seen)
+    return (given, *(parse(name, keyspace.part_text(name), seen) for name in order)), seen
 
 
 def assemble(name: str) -> list[Part]:
     """All parts of a script, itself the last."""
-    (*order, _) = store.parts_of(name)
+    (*order, _) = keyspace.parts_of(name)
     parts, seen = _before(tuple(order))
-    return [*parts, parse(name, store.part_text(name), dict(seen))]
+    return [*parts, parse(name, keyspace.part_text(name), dict(seen))]
 
 
 def before(name: str) -> Scope:
     """What the files that a script is put behind declare."""
-    (*order, _) = store.parts_of(name)
+    (*order, _) = keyspace.parts_of(name)
     return dict(_before(tuple(order))[1])
 
 
@@ -87,5 +87,5 @@ def forget() -> None:
 
 def all_parts() -> list[Part]:
     """Each file once, behind all shared ones."""
-    parts, seen = _before((*store.SHARED, "planning"))
-    return [*parts[1:], *(parse(name, store.part_text(name), dict(seen)) for name in names())]
+    parts, seen = _before((*keyspace.SHARED, "planning"))
+    return [*parts[1:], *(parse(name, keyspace.part_text(name), dict(seen)) for name in names())]

@@ -13,7 +13,7 @@ from tests.lua.words import NotUnderstood
 
 def planted(name: str, old: str, new: str) -> list[str]:
     """What is found in a script in which something was changed."""
-    text = store.part_text(name)
+    text = keyspace.part_text(name)
     assert old in text
     before = scripts.before(name)
     return in_one(scripts.parse(name, text.replace(old, new, 1), before))
@@ -83,7 +83,7 @@ def test_a_header_that_differs_is_found(old: str, new: str, told: str) -> None:
 def test_a_shared_file_says_what_it_uses_and_lends(
     monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str, told: str
 ) -> None:
-    text = store.part_text
+    text = keyspace.part_text
     assert old in text(name)
     monkeypatch.setattr(store, "part_text", lambda part: text(part).replace(old, new) if part == name else text(part))
     scripts.forget()
@@ -106,9 +106,9 @@ def test_each_script_is_behind_the_shared_files_that_are_there() -> None:
     assert len(on_disk) == len(files), "the store finds a file by its name alone"
     assert {path.stem for path in files if path.parent.name == "lib"} == scripts.shared()
     assert scripts.shared() <= on_disk
-    assert on_disk - scripts.shared() == set(scripts.names()) >= store.PLANNING
+    assert on_disk - scripts.shared() == set(scripts.names()) >= keyspace.PLANNING
 
 
 def test_the_buckets_of_lateness_are_those_of_the_metrics() -> None:
-    (text,) = [line for line in store.script_text("begin").split("\n") if line.startswith("local LATE = ")]
+    (text,) = [line for line in keyspace.script_text("begin").split("\n") if line.startswith("local LATE = ")]
     assert [int(word) for word in text.partition("{")[2].rstrip(" }").split(",")] == list(records.LATE)
