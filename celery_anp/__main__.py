@@ -1,5 +1,5 @@
 """`python -m celery_anp`, the same as `anp`."""
 
-from celery_anp.cli.main import main
+from celery_anp.cli.entry import main
 
 main()

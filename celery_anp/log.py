@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from datetime import UTC, datetime
 from typing import Any, ClassVar
-
-from celery import signals
-from celery._state import get_current_task
 
 from celery_anp.redaction import cleared, secrets_of
 from celery_anp.settings import Settings, settings
@@ -24,8 +22,7 @@ QUIET = ("httpx", "httpcore", "tornado.access", "celery.app.trace", "celery.work
 
 class _RunId(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        task = get_current_task()
-        record.run_id = getattr(getattr(task, "request", None), "id", None)
+        record.run_id = getattr(getattr(_current_task(), "request", None), "id", None)
         return True
 
 
@@ -68,8 +65,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
+def _current_task() -> Any:
+    """The task that runs here; of a process that has not loaded Celery, none: a command must not load it to log."""
+    state = sys.modules.get("celery._state")
+    return state.get_current_task() if state else None
+
+
 def _clear(text: str) -> str:
-    return cleared(text, values=secrets_of(get_current_task()))
+    return cleared(text, values=secrets_of(_current_task()))
 
 
 def _plain(value: Any) -> Any:
@@ -100,6 +103,8 @@ def setup(chosen: Settings | None = None) -> None:
 
 def take_over() -> None:
     """Let Celery's processes log as we do: to be called once, where the app is made."""
+    from celery import signals
+
     signals.setup_logging.connect(_on_setup_logging, dispatch_uid="celery_anp.log")
 
 

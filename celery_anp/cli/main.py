@@ -1,22 +1,15 @@
-"""`anp`: every command, and how an error becomes a message and an exit code.
-
-0 fine, 1 a problem was found or the thing failed, 2 bad usage or input. A command's module is imported when it is
-called, so that the small ones stay small.
-"""
+"""`anp`: every command. What runs all the time on every host does not come here: see `entry`."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Mapping
-from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from celery_anp.cli import which_app
-from celery_anp.errors import AnpError, BadUsage, UnknownName, did_you_mean
+from celery_anp.cli.coercion import lighten
+from celery_anp.cli.lazy import Lazy
 from celery_anp.settings import name_app
 
 #: The engine's own commands: `module:attribute` of a function, or of a typer app.
@@ -30,31 +23,19 @@ COMMANDS = {
     "beat": "celery_anp.cli.processes:beat",
     "flower": "celery_anp.cli.processes:flower",
     "metrics": "celery_anp.cli.processes:metrics",
-    "health": "celery_anp.cli.health:health",
+    "health": "celery_anp.cli.health.command:health",
     "check": "celery_anp.cli.check:check",
 }
-#: What stands behind these is for Celery, or for Flower.
-FURTHER = frozenset({"worker", "beat", "flower"})
 
 
-class Commands(TyperGroup):
+class Commands(Lazy):
     """The engine's commands, and those that the app's deployment adds."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click's signature
-        """All names, ours first."""
-        return [*COMMANDS, *_deployments()]
+    at = COMMANDS
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  click's signature
-        """One command, imported now.
-
-        Raises:
-            UnknownName: there is no such one.
-        """
-        where = COMMANDS.get(cmd_name) or _deployments().get(cmd_name)
-        if where is None:
-            hint = did_you_mean(cmd_name, [*COMMANDS, *_deployments()])
-            raise UnknownName(f"There is no command {cmd_name!r}.{hint}", expected="one that `anp --help` shows")
-        return _loaded(cmd_name, where)
+    def table(self) -> Mapping[str, str]:
+        """All of them, ours first."""
+        return {**COMMANDS, **_deployments()}
 
 
 def _deployments() -> Mapping[str, str]:
@@ -65,19 +46,7 @@ def _deployments() -> Mapping[str, str]:
     return commands
 
 
-def _loaded(name: str, where: str) -> Any:
-    module, _, attribute = where.partition(":")
-    found = getattr(import_module(module), attribute)
-    if not isinstance(found, typer.Typer):
-        options = {"allow_extra_args": True, "ignore_unknown_options": True} if name in FURTHER else {}
-        alone = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
-        alone.command(name, context_settings=options)(found)
-        found = alone
-    command = typer.main.get_command(found)
-    command.name = name
-    return command
-
-
+lighten()
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -92,9 +61,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from celery_anp.cli.version import tell
 
-        sys.stdout.write(f"anp {version('celery-anp')}\n")
+        tell()
         raise typer.Exit
 
 
@@ -121,18 +90,3 @@ def _options(
     from celery_anp import log
 
     log.setup()
-
-
-def main() -> None:
-    """Run the command line of this process and exit."""
-    try:
-        app()
-    except AnpError as error:
-        sys.stderr.write(f"anp: {error}\n")
-        sys.exit(2 if isinstance(error, BadUsage) else 1)
-    except Exception as error:
-        sys.stderr.write(f"anp: {type(error).__name__}: {error}\n")
-        if logging.getLogger().level == logging.DEBUG:
-            raise
-        sys.stderr.write("anp: this was not foreseen. ANP_LOG_LEVEL=DEBUG shows where it happened.\n")
-        sys.exit(1)

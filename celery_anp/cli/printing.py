@@ -6,27 +6,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Annotated, Any
+from unicodedata import combining, east_asian_width
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many.")]
-
-#: Colours of a run's state: only what wants a look is bright.
-STYLES = {
-    "succeeded": "green", "running": "cyan", "failed": "bold red", "rollback_failed": "bold red",
-    "quarantined": "bold red", "parked": "bold yellow", "expired": "yellow", "skipped": "dim",
-    "rolled_back": "yellow", "cancelled": "yellow", "rolling_back": "yellow",
-}  # fmt: skip
-
-
-def console() -> Console:
-    """Stdout: as wide as the terminal, or as wide as needed when it is a pipe or a file."""
-    return Console() if sys.stdout.isatty() else Console(width=100_000)
 
 
 def as_json(document: Any) -> None:
@@ -35,29 +22,35 @@ def as_json(document: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; values of a column called "state" are coloured."""
-    found = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        found.add_row(*(_cell(name, value) for name, value in zip(columns, row, strict=True)))
-    _without_padding(found)
+    """Print a table: on a terminal as wide as that, with a coloured column "state"; else as wide as needed."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        from celery_anp.cli import coloured  # what draws it costs more than most commands do
+
+        coloured.table(columns, cells)
+    else:
+        _aligned([list(columns), *cells])
 
 
 def fields(values: Mapping[str, object]) -> None:
     """Print names and values, one a line."""
-    found = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in values.items():
-        found.add_row(f"[bold]{escape(name)}[/bold]", _cell(name, value))
-    _without_padding(found)
+    cells = [[name, _cell(value)] for name, value in values.items()]
+    if sys.stdout.isatty():
+        from celery_anp.cli import coloured
+
+        coloured.fields(cells)
+    else:
+        _aligned(cells)
 
 
 def say(text: str) -> None:
     """Print a line for people on stdout."""
-    console().print(escape(text), highlight=False, soft_wrap=True)
+    sys.stdout.write(text + "\n")
 
 
 def note(text: str) -> None:
     """Print a remark on stderr, where it disturbs no document."""
-    Console(stderr=True).print(escape(text), style="dim", highlight=False, soft_wrap=True)
+    sys.stderr.write(f"\x1b[2m{text}\x1b[0m\n" if sys.stderr.isatty() else f"{text}\n")
 
 
 def short(value: object, width: int = 60) -> str:
@@ -93,17 +86,24 @@ def ago(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _cell(name: str, value: object) -> str:
-    text = escape("-" if value is None or value == "" else str(value))
-    style = STYLES.get(str(value)) if name == "state" else None
-    return f"[{style}]{text}[/{style}]" if style else text
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else str(value)
 
 
-def _without_padding(found: Table) -> None:
-    out = console()
-    if out.is_terminal:
-        out.print(found)
-        return
-    with out.capture() as capture:
-        out.print(found)
-    sys.stdout.write("".join(line.rstrip() + "\n" for line in capture.get().splitlines()))
+def _aligned(rows: Sequence[Sequence[str]]) -> None:
+    lines = [line for row in rows for line in zip_longest(*map(_lines, row), fillvalue="")]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def _lines(cell: str) -> list[str]:
+    return cell.splitlines() or [""]
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a screen: letters of some scripts take two, marks above a letter none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(one) else 2 if east_asian_width(one) in "WF" else 1 for one in text)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from celery_anp.cli import which_app
 from celery_anp.errors import AnpError, LedgerUnavailable
-from celery_anp.local.embedded import RedisServer
 from celery_anp.local.state_folder import StateFolder
-from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability import direct
+from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from celery_anp.reliability.ledger import Ledger
 
 #: Seconds to wait for another command that reads the same stopped state folder.
 PATIENCE = 10.0
@@ -33,12 +37,23 @@ def ledger(*, to_read: bool = True) -> Iterator[Ledger]:
         LedgerUnavailable: no Redis answers; says what to start or set.
         AnpError: the stack is just starting, or its folder is in use.
     """
+    from celery_anp.reliability.ledger import Ledger  # more than a health check needs
+
+    with keyspace(to_read=to_read) as store:
+        yield Ledger.on(store, settings())
+
+
+@contextmanager
+def keyspace(*, to_read: bool = True) -> Iterator[Keyspace]:
+    """The ledger's keys, for the duration of a command; see `ledger`."""
     chosen, state = _chosen()
     if _named(chosen, state) or state.held():
         yield _answering(chosen, state)
     elif to_read and (state.ledger / "redis.conf").exists():
+        from celery_anp.local.embedded import RedisServer  # with redis-py
+
         with RedisServer.ledger(state.ledger).start(PATIENCE) as server:
-            yield Ledger.connect(chosen.model_copy(update={"redis_url": server.url}))
+            yield _connected(chosen.model_copy(update={"redis_url": server.url}))
     else:
         yield _answering(chosen, state)
 
@@ -66,12 +81,12 @@ def _named(chosen: Settings, state: StateFolder) -> bool:
     return "redis_url" in chosen.model_fields_set and chosen.redis_url != left
 
 
-def _answering(chosen: Settings, state: StateFolder) -> Ledger:
+def _answering(chosen: Settings, state: StateFolder) -> Keyspace:
     if not _named(chosen, state) and state.held() and not state.stack():
         raise AnpError("`anp up` is still starting", given=str(state.path), retry_safe=True)
-    found = Ledger.connect(chosen)
+    found = _connected(chosen)
     try:
-        found.store.check_server()
+        found.check_server()
     except LedgerUnavailable as error:
         if _named(chosen, state) or state.held():
             raise
@@ -81,3 +96,12 @@ def _answering(chosen: Settings, state: StateFolder) -> Ledger:
             given=f"nothing runs on {state.path}, and {error.given}",
         ) from None
     return found
+
+
+def _connected(chosen: Settings) -> Keyspace:
+    """Without redis-py where its Redis is reached so: a command comes and goes, and its import costs the most."""
+    if direct.reachable(chosen.redis_url):
+        return direct.DirectStore.of(chosen)
+    from celery_anp.reliability.store import Store
+
+    return Store.of(chosen)

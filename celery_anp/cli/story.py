@@ -9,6 +9,8 @@ from celery_anp.reliability.run import Run
 
 #: Told apart from the other fields.
 APART = frozenset({"history", "undo"})
+#: States that need somebody's look.
+BAD = frozenset({"failed", "rollback_failed", "quarantined", "parked", "expired", "rolled_back"})
 
 
 def outcome(run: Run) -> str:
@@ -27,6 +29,20 @@ def outcome(run: Run) -> str:
     if isinstance(run.result, dict):
         return ", ".join(f"{name} {printing.short(value, 24)}" for name, value in run.result.items())
     return printing.short(run.result)
+
+
+def complaint(run: Run) -> str:
+    """What is wrong with how a run ended, or an empty string.
+
+    Args:
+        run: any run.
+    """
+    if run.state in BAD:
+        why = run.reason or (run.error or {}).get("message", "")
+        return f"{run.run_id} is {run.state}" + (f": {printing.short(why, 200)}" if why else "")
+    if run.as_expected is False:
+        return f"{run.run_id} ended, but its expected result was not met"
+    return ""
 
 
 def tell(run: Run) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,6 +118,8 @@ class StateFolder:
         try:
             return path.read_text(encoding="utf-8").strip(), False
         except FileNotFoundError:
+            import secrets  # only its first start pays for it
+
             password = secrets.token_urlsafe(18)
             _write_private(path, password + "\n")
             return password, True

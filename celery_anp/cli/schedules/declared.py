@@ -10,7 +10,7 @@ from celery_anp import duration
 from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
 from celery_anp.cli import which_app
-from celery_anp.errors import UnknownName, did_you_mean
+from celery_anp.cli.schedules.names import unknown
 from celery_anp.redaction import HIDDEN
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
@@ -63,8 +63,7 @@ def find(name: str, known: Mapping[str, Schedule]) -> Schedule:
         UnknownName: there is none; says which are near.
     """
     if name not in known:
-        hint = did_you_mean(name, known)
-        raise UnknownName(f"There is no schedule {name!r}.{hint}", expected="a name that `anp schedules list` shows")
+        raise unknown(name, known)
     return known[name]
 
 

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from celery_anp import duration
-from celery_anp.cli import printing
+from celery_anp.cli import printing, which_app
 from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
-from celery_anp.cli.schedules.declared import schedule_named
+from celery_anp.cli.schedules.names import unknown
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import Move, Override, Overrides
@@ -97,10 +97,21 @@ def _without_end(override: Override) -> str:
 
 def _apply(name: str, what: Move, by: str, note: str, seconds: float | None = None, *, json: bool) -> None:
     with ledger(to_read=False) as found:
-        schedule_named(name, found)
+        _require(name, found)
         override = Overrides(found.store).apply(name, what, operator(by), note, seconds)
         now = printing.moment_of(found.now())
     if json:
         printing.as_json({"schedule": name, **override.public(), "in_force": override.in_force(now)})
     else:
         printing.say(told(name, override, now))
+
+
+def _require(name: str, found: Ledger) -> None:
+    """Only the names of what is live are asked for; while nothing is, those in the app's files."""
+    live = found.store.read("hkeys", found.store.key("live"))
+    if not live and which_app.named():
+        from celery_anp.cli.schedules.declared import catalog
+
+        live = list(catalog())
+    if name not in live:
+        raise unknown(name, live)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from http.client import HTTPException
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from celery_anp import duration
-from celery_anp.cli import printing
+from celery_anp.cli import page, printing
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger, running
 from celery_anp.cli.schedules.overrides import in_force
@@ -81,10 +81,10 @@ def _site() -> str:
     if not url:
         return ""
     try:
-        answer = httpx.get(url, timeout=5, follow_redirects=True)
-    except httpx.HTTPError as error:
+        answered, _ = page.look(url)
+    except (OSError, HTTPException) as error:
         return f"the site at {url} does not answer ({type(error).__name__})"
-    return "" if answer.status_code < 500 else f"the site at {url} answers {answer.status_code}"
+    return "" if answered < 500 else f"the site at {url} answers {answered}"
 
 
 def _public(answer: Answer) -> dict[str, Any]:

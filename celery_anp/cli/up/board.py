@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from celery_anp.cli import printing
+from celery_anp.cli.coloured import STYLES
 from celery_anp.cli.story import outcome
 from celery_anp.cli.up.view import Line, View
 from celery_anp.reliability.run import Run
@@ -103,6 +104,6 @@ def _cells(line: Line, view: View) -> tuple[str, ...]:
         return due, "-", "-", "-", ""
     when = run.started_at or run.queued_at
     ago = f"{printing.ago((view.now - when).total_seconds())} ago" if when else "-"
-    style = printing.STYLES.get(run.state, "default")
+    style = STYLES.get(run.state, "default")
     said = escape(printing.short(outcome(run) or run.reason, 200))
     return due, ago, f"[{style}]{run.state}[/{style}]", printing.ago(run.lateness), said

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
-from celery_anp.cli.up.view import complaint
+from celery_anp.cli.story import complaint
 from celery_anp.reliability.run import Run
 
 #: Decisions not to run a tick that are no failure.

@@ -8,13 +8,10 @@ from datetime import UTC, datetime
 
 from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
-from celery_anp.cli import printing
+from celery_anp.cli.story import complaint
 from celery_anp.errors import AnpError
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
-
-#: States that need somebody's look.
-BAD = frozenset({"failed", "rollback_failed", "quarantined", "parked", "expired", "rolled_back"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +62,6 @@ def look(schedules: Mapping[str, Schedule], ledger: Ledger, figure: str, trouble
         wrong.append(f"the ledger: {error}")
     wrong += [said for line in lines if line.last and (said := complaint(line.last))]
     return View(now, lines, tuple(wrong), figure, queued)
-
-
-def complaint(run: Run) -> str:
-    """What is wrong with how a run ended, or an empty string.
-
-    Args:
-        run: any run.
-    """
-    if run.state in BAD:
-        why = run.reason or (run.error or {}).get("message", "")
-        return f"{run.run_id} is {run.state}" + (f": {printing.short(why, 200)}" if why else "")
-    if run.as_expected is False:
-        return f"{run.run_id} ended, but its expected result was not met"
-    return ""
 
 
 def _line(schedule: Schedule, ledger: Ledger, now: datetime) -> Line:

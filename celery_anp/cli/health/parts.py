@@ -1,21 +1,20 @@
-"""`anp health`: for container health checks; by work done, not by a process being there."""
+"""`anp health`: for container health checks; by work done, not by a process being there.
+
+It runs every few seconds beside every process: so it takes the shortest way there, without typer, rich or redis-py.
+"""
 
 from __future__ import annotations
 
+import json
 import socket
-from typing import Annotated, Literal
+import sys
 
-import httpx
-import typer
-
-from celery_anp.cli import printing
-from celery_anp.cli.printing import AsJson
-from celery_anp.cli.reach import ledger
-from celery_anp.reliability.ledger import Ledger
-from celery_anp.reliability.records import Node
+from celery_anp.cli.reach import keyspace
+from celery_anp.reliability import nodes
+from celery_anp.reliability.keyspace import Keyspace
+from celery_anp.reliability.nodes import Node
 from celery_anp.settings import settings
 
-Part = Literal["redis", "worker", "beat", "flower", "site", "metrics"]
 #: Where `anp flower` listens unless it is told otherwise.
 FLOWER_PORT = 5555
 #: And `anp metrics`.
@@ -24,23 +23,27 @@ METRICS_PORT = 9808
 STANDS = 30.0
 
 
-def health(part: Annotated[Part, typer.Argument(help="What to look at.")], json: AsJson = False) -> None:
-    """Tell whether one part works: Redis takes a write, a worker here lives, beat decides ticks, the pages answer.
+def check(part: str, *, as_json: bool) -> bool:
+    """Look at one part, and say how it is.
 
-    Exit code 0 if it does, else 1. Example: `anp health worker`
+    Args:
+        part: one of `PARTS`.
+        as_json: as one JSON document.
+
+    Returns:
+        Whether it works.
     """
-    served = {"flower": _flower, "site": _site, "metrics": _metrics}
-    said = served[part]() if part in served else _in_ledger(part)
-    if json:
-        printing.as_json({"part": part, "healthy": not said, "reason": said or None})
+    said = SERVED[part]() if part in SERVED else _in_ledger(part)
+    if as_json:
+        document = {"part": part, "healthy": not said, "reason": said or None}
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     else:
-        printing.say(f"{part} is {'healthy' if not said else f'not healthy: {said}'}")
-    if said:
-        raise typer.Exit(1)
+        sys.stdout.write(f"{part} is {'healthy' if not said else f'not healthy: {said}'}\n")
+    return not said
 
 
-def _in_ledger(part: Part) -> str:
-    with ledger(to_read=False) as found:
+def _in_ledger(part: str) -> str:
+    with keyspace(to_read=False) as found:
         return _redis(found) if part == "redis" else _node(found, part)
 
 
@@ -53,7 +56,8 @@ def _flower() -> str:
 
 def _site() -> str:
     """Its front page, which needs the database unless it is kept."""
-    return _page("the site", settings().site_url)[0]
+    url = settings().site_url
+    return _page("the site", url)[0] if url else "ANP_SITE_URL names no site"
 
 
 def _metrics() -> str:
@@ -64,25 +68,29 @@ def _metrics() -> str:
 
 def _page(what: str, url: str, login: tuple[str, str] | None = None) -> tuple[str, str]:
     """What is wrong with a page, and its text."""
+    from http.client import HTTPException  # who looks into the ledger needs none of it
+
+    from celery_anp.cli import page
+
     try:
-        answer = httpx.get(url, auth=login, timeout=5, trust_env=False, follow_redirects=True)
-    except httpx.HTTPError as error:
+        status, text = page.look(url, login)
+    except (OSError, HTTPException) as error:
         return f"{what} does not answer ({type(error).__name__})", ""
-    return ("" if answer.status_code == 200 else f"{what} answers {answer.status_code}"), answer.text
+    return ("" if status == 200 else f"{what} answers {status}"), text
 
 
-def _redis(found: Ledger) -> str:
+def _redis(found: Keyspace) -> str:
     """A write tells more than a ping: a full disk, a replica or a full memory all answer pings."""
-    found.store.read("set", found.store.key("health"), "1", 60)
+    found.read("set", found.key("health"), "1", 60)
     return ""
 
 
-def _node(found: Ledger, kind: str) -> str:
+def _node(found: Keyspace, kind: str) -> str:
     host = socket.gethostname()
-    here = [node for node in found.nodes() if node.kind == kind and node.host == host]
+    here = [node for node in nodes.living(found) if node.kind == kind and node.host == host]
     if not here:
         return f"no {kind} on {host} has a living lease"
-    said = [_trouble(node, found.now()) for node in here] if kind == "beat" else []
+    said = [_trouble(node, nodes.now(found)) for node in here] if kind == "beat" else []
     return next(iter(said), "") if all(said) else ""
 
 
@@ -98,3 +106,8 @@ def _trouble(beat: Node, now: int) -> str:
         return f"its rounds stand still since {stood:.0f} s"
     late = (now - int(beat.news.get("next") or now)) / 1000
     return f"a tick has been due for {late:.0f} s and is not decided" if late > STANDS else ""
+
+
+#: What is looked at without the ledger.
+SERVED = {"flower": _flower, "site": _site, "metrics": _metrics}
+PARTS = ("redis", "worker", "beat", *SERVED)

@@ -1,0 +1,1 @@
+"""`anp health`: does one part work."""
