@@ -10,7 +10,10 @@ import sys
 from tests.bench.place import prepared
 from tests.bench.table import Line, show
 
-NAMES = ("enqueue", "drain", "commands", "memory", "rows", "recovery", "lateness", "beat", "clear", "imports")
+NAMES = (
+    "startup", "hops", "enqueue", "drain", "commands", "memory", "rows", "recovery", "lateness", "beat", "clear",
+    "imports",
+)  # fmt: skip
 
 
 def main() -> int:
