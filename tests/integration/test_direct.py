@@ -17,7 +17,7 @@ from celery_anp.reliability.direct import Connection, DirectStore, reachable
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.store import Store, connect
-from tests.support.moved import Moved
+from tests.support.moved import Moved, new
 
 READS: list[tuple[Any, ...]] = [
     ("hgetall", "hash"), ("hgetall", "none"), ("hget", "hash", "b"), ("hget", "none", "b"), ("hkeys", "hash"),
@@ -65,7 +65,7 @@ def test_the_ledger_reads_and_steers_the_same(ledger: Moved, direct: DirectStore
     ledger.plan([new("a"), new("b")])
     other = Ledger(direct)
     assert [run.public() for run in other.runs()] == [run.public() for run in ledger.runs()]
-    assert other.operate("a", "cancel", "somebody")[0].state == "cancelled"
+    assert other.operate("a", "cancel", "somebody").state == "cancelled"
     assert ledger.run("a").state == "cancelled"
 
 
@@ -81,13 +81,7 @@ def test_a_living_node_is_seen_by_both(stores: tuple[Keyspace, Keyspace]) -> Non
 def test_a_script_that_redis_has_forgotten_is_given_again(ledger: Moved, direct: DirectStore, redis: Redis) -> None:
     ledger.plan([new("a")])
     redis.script_flush()
-    assert Ledger(direct).operate("a", "cancel", "somebody")[0].state == "cancelled"
-
-
-def new(run_id: str) -> Any:
-    from celery_anp.reliability.records import NewRun
-
-    return NewRun(run_id, "a.task", "{}", "default", "default")
+    assert Ledger(direct).operate("a", "cancel", "somebody").state == "cancelled"
 
 
 def test_a_connection_that_ends_is_opened_again(direct: DirectStore, redis: Redis) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from pathlib import Path
 
 from celery_anp.reliability import keyspace
 from tests.lua.parser import Parser, Scope
 from tests.lua.tree import Assign, Name, Node, Variable
 
-FOLDER = Path(str(resources.files(store.__package__ or ""))) / "scripts"
+FOLDER = keyspace.SCRIPTS
 #: Where Python's own line stands.
 GIVEN = "given"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_anp.reliability import records, store
+from celery_anp.reliability import keyspace, records
 from tests.lua import findings, scripts
 from tests.lua.findings import in_one
 from tests.lua.parser import Parser
@@ -85,7 +85,9 @@ def test_a_shared_file_says_what_it_uses_and_lends(
 ) -> None:
     text = keyspace.part_text
     assert old in text(name)
-    monkeypatch.setattr(store, "part_text", lambda part: text(part).replace(old, new) if part == name else text(part))
+    monkeypatch.setattr(
+        keyspace, "part_text", lambda part: text(part).replace(old, new) if part == name else text(part)
+    )
     scripts.forget()
     try:
         assert any(told in line for line in findings.unlike_what_it_lends(scripts.all_parts()))

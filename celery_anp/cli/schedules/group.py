@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-import typer
-
 from celery_anp.cli.lazy import Lazy
 
 ROOM = "celery_anp.cli.schedules"
@@ -13,4 +9,3 @@ ROOM = "celery_anp.cli.schedules"
 
 class Schedules(Lazy):
     """Those that only steer need to know no schedule, and no Celery."""
-
