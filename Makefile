@@ -75,7 +75,7 @@ image: secrets   ## build the images of the stack
 	@ANP_REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) docker compose --profile demo build -q worker redis mariadb
 
 stack-up: image  ## the production shape in containers, until it is healthy
-	@docker compose up -d --wait --wait-timeout 180
+	@docker compose up -d --wait --wait-timeout 300
 
 stack-smoke:     ## does the running stack do its work: a run through containers, Flower behind its password
 	@deploy/smoke

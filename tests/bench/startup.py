@@ -20,7 +20,7 @@ COMMANDS = (
     "health metrics", "runs list", "runs cancel none", "schedules list", "schedules pause none",
 )  # fmt: skip
 #: Health checks of a stack of ten containers, and how often each is made.
-CONTAINERS, EVERY = 10, 20.0
+CONTAINERS, EVERY = 10, 30.0
 #: Part of one core that an idle stack may cost.
 IDLE = 0.05
 
