@@ -145,9 +145,14 @@ class PatientChords:
         try:
             if isinstance(cause, PASSING) and not self._has_failed(counting.group):
                 raise cause
+            # Celery 5.5 cannot store the failure of a chain that has no id.
+            callback.options.setdefault("task_id", links.derived(f"{counting.group}/body"))
             failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
             # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
-            links.fail(self.app, self.app.ledger, callback, exc or RunEnded(f"a chord failed: {cause!r}"))
+            why = exc or RunEnded(f"a chord failed: {cause!r}")
+            links.fail(self.app, self.app.ledger, callback, why)
+            if not COUNTS_ONCE:  # before 5.7 not what is chained to its body either
+                links.fail_chain(self.app, self.app.ledger, callback.options.get("chain"), why)
             self.client.delete(*self._aside(counting.group))
         except PASSING as error:
             raise self._waits(counting.group, error) from None

@@ -1,6 +1,7 @@
 """Refuses a chain object that was sent before: Celery gives its last task the id that it had, and it would not run.
 
-Seen by that task's row, or, before it has one, by what this process remembers.
+Celery before 5.7 gives it new ids, and it is not refused there. Seen by that task's row, or, before it has one, by what
+this process remembers.
 
 Limit: another process that sends the same object at the same time is not seen.
 """

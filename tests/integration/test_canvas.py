@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import celery
 import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
@@ -119,6 +120,9 @@ def test_a_replacement_is_refused_aloud(started: Started) -> None:
 def test_a_chain_is_sent_once(started: Started) -> None:
     twice = chain(step.s(1), started.passing("twice"))
     assert twice.delay().get(timeout=LONG) == 2
+    if celery.VERSION < (5, 7):  # there it has new ids each time, and runs again
+        assert twice.delay().get(timeout=LONG) == 2
+        return
     with pytest.raises(BadUsage, match=r"sent before.*made anew"):
         twice.delay()
     assert started.told("twice") == 1

@@ -113,10 +113,8 @@ def test_its_schedules_are_steered(project: Project) -> None:
     assert project.read(*of, "next", "nightly", "--limit", "2")[0]["schedule"] == "nightly"
     assert project.read(*of, "pause", "greet", "--by", "ada", "--note", "lunch")["in_force"] is True
     assert project.read(*of, "trigger", "greet", "--wait")["result"] == "hello ann"
-    eventually(
-        lambda: any("lunch" in run["reason"] for run in project.read("runs", "list", "--state", "skipped")),
-        LONG, "a tick to be skipped",
-    )  # fmt: skip
+    skipped = ("-A", "proj", "runs", "list", "--state", "skipped")
+    eventually(lambda: any("lunch" in run["reason"] for run in project.read(*skipped)), LONG, "a tick to be skipped")
     assert project.read(*of, "resume", "greet")["in_force"] is False
     assert project.read(*of, "backfill", "nightly", "--from", "2026-01-01", "--to", "2026-01-03", "--again",
                         "--dry-run")["run"] == 2  # fmt: skip
@@ -125,10 +123,10 @@ def test_its_schedules_are_steered(project: Project) -> None:
 
 def test_who_operates_on_a_run_is_told(project: Project) -> None:
     run_id = project.read("-A", "proj", "tasks", "run", "tasks.fail")["run_id"]
-    eventually(lambda: project.read("runs", "show", run_id)["state"] == "failed", LONG, "the run to fail")
-    project.told("runs", "retry", run_id, "--by", "ada", "--note", "once more")
-    eventually(lambda: project.read("runs", "show", run_id)["attempts"] == 2, LONG, "the second attempt")
-    assert "retry by ada" in project.told("runs", "show", run_id)
+    eventually(lambda: project.read("-A", "proj", "runs", "show", run_id)["state"] == "failed", LONG, "the run to fail")
+    project.told("-A", "proj", "runs", "retry", run_id, "--by", "ada", "--note", "once more")
+    eventually(lambda: project.read("-A", "proj", "runs", "show", run_id)["attempts"] == 2, LONG, "the second attempt")
+    assert "retry by ada" in project.told("-A", "proj", "runs", "show", run_id)
 
 
 def test_a_broken_schedule_file_or_app_stops_no_operator(project: Project) -> None:

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import celery
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
@@ -63,6 +64,11 @@ def test_a_chain_goes_on_with_each_result(stack: Stack) -> None:
 def test_a_chain_object_that_was_sent_is_refused(stack: Stack, made: Any) -> None:
     once = made()
     first = once()
+    if celery.VERSION < (5, 7):  # there it has new ids each time, and runs again
+        second = once()
+        assert first.get(timeout=10) == second.get(timeout=10)
+        assert first.id != second.id
+        return
     with pytest.raises(BadUsage, match="has been sent before"):
         once()
     first.get(timeout=10)

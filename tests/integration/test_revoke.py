@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import celery
 import pytest
 from celery.result import AsyncResult
 
@@ -107,5 +108,9 @@ def test_a_run_that_is_revoked_by_a_stamp_is_cancelled(stack: Stack) -> None:
 def test_a_message_without_a_row_stays_celerys(stack: Stack) -> None:
     result = plain.apply_async((1,), countdown=300)
     result.revoke()
-    eventually(lambda: AsyncResult(result.id).state == "REVOKED", 5, "Celery to have revoked it")
+    if celery.VERSION < (5, 7):  # it stores the state when the message's time has come
+        known = app.control.inspect(timeout=5).revoked
+        eventually(lambda: result.id in str(known()), 20, "Celery to have revoked it")
+    else:
+        eventually(lambda: AsyncResult(result.id).state == "REVOKED", 5, "Celery to have revoked it")
     assert stack.ledger.find(result.id) is None
