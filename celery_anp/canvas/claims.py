@@ -25,18 +25,19 @@ log = get_logger(__name__)
 LOOK = 1.0
 
 _sending: dict[int, str] = {}
-_loops: list[threading.Thread] = []
+_teller: dict[str, threading.Thread] = {}
 #: A fork has no threads but its own.
 os.register_at_fork(after_in_child=_sending.clear)
-os.register_at_fork(after_in_child=_loops.clear)
+os.register_at_fork(after_in_child=_teller.clear)
 
 
 def begin(app: Any, run_id: str) -> None:
     """This thread sends the links of a run from now on."""
+    if not _teller:
+        made = threading.Thread(target=_loop, args=(app.ledger.separate(),), name="anp-holding", daemon=True)
+        if _teller.setdefault("one", made) is made:  # of several threads that begin at once one starts it
+            made.start()
     _sending[threading.get_ident()] = run_id
-    if not _loops:
-        _loops.append(threading.Thread(target=_loop, args=(app.ledger.separate(),), name="anp-holding", daemon=True))
-        _loops[0].start()
 
 
 def end() -> None:
