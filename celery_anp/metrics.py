@@ -18,11 +18,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from celery_anp.errors import AnpError, BadSetting
+from celery_anp.reliability.keyspace import LATE
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
 from celery_anp.reliability.nodes import Node
 from celery_anp.reliability.overrides import ITSELF, Overrides
-from celery_anp.reliability.records import LATE
 from celery_anp.reliability.run import FINAL, moment
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from celery_anp.errors import LedgerFull, LedgerUnavailable
-from celery_anp.reliability.records import LATE
 
 #: The oldest Redis that the scripts run on.
 OLDEST = (6, 2)
@@ -27,7 +26,9 @@ ROOMS = ("lib", "runs", "nodes", "schedules", "outbox")
 SHARED = ("base", "alarms", "index", "results", "keeping", "ending", "lock", "nodes", "sending")
 #: Scripts that plan rows share one more piece.
 PLANNING = frozenset({"plan", "tick", "backfill"})
-#: What Python gives to the scripts, before their first file: the buckets of lateness stand in records.py.
+#: Upper ends of the buckets of lateness, in milliseconds; beyond the last one it is `inf`. Metrics read them too.
+LATE = (100, 500, 1000, 5000, 15000, 60000, 300000)
+#: What Python gives to the scripts, before their first file.
 GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}"
 #: A Redis that answers and does nothing for now, as it says so. Redis 6.2 wraps what a script says:
 #: "Error running script (…): @user_script: 9: -READONLY You can't …".

@@ -12,8 +12,6 @@ Outcome = Literal[
 Loss = Literal["child", "idle", "fenced", "shutdown"]
 Operation = Literal["retry", "rollback", "cancel", "resolve"]
 DAY = 86_400_000
-#: Upper ends of the buckets of lateness, in milliseconds; beyond the last it is `inf`. For scripts and metrics.
-LATE = (100, 500, 1000, 5000, 15000, 60000, 300000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ RELIABILITY = Path(row.__file__).parent
 ENGINE = RELIABILITY.parent
 #: Commands that change nothing.
 ASKS = frozenset({
-    "exists", "get", "hget", "hgetall", "hlen", "hmget", "lrange", "rows", "zcard", "zrange", "zrevrange",
+    "exists", "get", "hget", "hgetall", "hkeys", "hlen", "hmget", "lrange", "rows", "zcard", "zrange", "zrevrange",
 })  # fmt: skip
 #: How the code names the key of a row.
 _ROW_KEY = re.compile(r"row_key\(|key\(f'run:|\brow\b")
@@ -127,7 +127,7 @@ def _is_key(node: ast.AST) -> bool:
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "key"
-        and ast.unparse(node.func.value).endswith(("store", "self"))
+        and ast.unparse(node.func.value).endswith(("store", "self", "found"))
         and len(node.args) == 1
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_anp.reliability import keyspace, records
+from celery_anp.reliability import keyspace
 from tests.lua import findings, scripts
 from tests.lua.findings import in_one
 from tests.lua.parser import Parser
@@ -113,4 +113,4 @@ def test_each_script_is_behind_the_shared_files_that_are_there() -> None:
 
 def test_the_buckets_of_lateness_are_those_of_the_metrics() -> None:
     (text,) = [line for line in keyspace.script_text("begin").split("\n") if line.startswith("local LATE = ")]
-    assert [int(word) for word in text.partition("{")[2].rstrip(" }").split(",")] == list(records.LATE)
+    assert [int(word) for word in text.partition("{")[2].rstrip(" }").split(",")] == list(keyspace.LATE)
