@@ -22,6 +22,8 @@ from celery_anp.settings import Settings
 PAUSES = (0.05, 0.1, 0.2)
 #: What Redis says to who may not.
 FORBIDDEN = ("NOAUTH ", "NOPERM ", "WRONGPASS ")
+#: What it says to one connection too many, before it ends that.
+CROWDED = b"-ERR max number of clients"
 #: Commands whose name on the wire is another than redis-py's.
 NAMES = {"delete": "DEL"}
 
@@ -50,6 +52,15 @@ class Connection:
         self._socket: socket.socket | None = None
         self._answers: Any = None
 
+    @property
+    def database(self) -> int:
+        """The number that the path of its URL says, read as redis-py does: 0 where it says none."""
+        said = unquote(urlsplit(self.url).path).replace("/", "")
+        try:
+            return int(said)
+        except ValueError:
+            return 0
+
     def ask(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         """Send commands in one piece.
 
@@ -63,7 +74,7 @@ class Connection:
             if self._socket is None:
                 self._open()
             return self._asked(commands)
-        except OSError:
+        except BaseException:  # also of an answer that is no text: what is left of it is not the next one's
             self.close()
             raise
 
@@ -88,10 +99,11 @@ class Connection:
                 f"Error {error.errno} connecting to {at[0]}:{at[1]}. {error.strerror or error}."
             ) from None
         self._socket, self._answers = opened, opened.makefile("rb")
-        for answer in self._asked(_greeting(asked)):
+        *login, selected = self._asked([*_login(asked), ("SELECT", self.database)])
+        for answer in login:
             if isinstance(answer, Refusal):
-                self.close()
-                raise keyspace.refused(str(answer)) if not _is_passing(answer) else keyspace.not_now(str(answer))
+                raise _not_let_in(str(answer))
+        _accepted(selected)
 
     def _encrypted(self, plain: socket.socket, host: str) -> socket.socket:
         options = security.tls(self.url, self._known)
@@ -118,6 +130,8 @@ class Connection:
         if not line.endswith(b"\r\n"):
             raise ConnectionError("Connection closed by server.")
         kind, said = line[:1], line[1:-2].decode("utf-8")
+        if line.startswith(CROWDED):
+            raise ConnectionError(said)
         if kind in b"$*":
             return self._long(kind, int(said))
         return Refusal(said) if kind == b"-" else int(said) if kind == b":" else said
@@ -154,7 +168,7 @@ class DirectStore(Keyspace):
     @property
     def database(self) -> int:
         """See `Keyspace.database`."""
-        return int(urlsplit(self.client.url).path.strip("/") or 0)
+        return int(self.client.database)
 
     def separate(self, timeout: float = TIMEOUT) -> DirectStore:
         """See `Keyspace.separate`."""
@@ -192,9 +206,11 @@ class DirectStore(Keyspace):
         raise AssertionError("the last try raises")
 
 
-def _greeting(asked: SplitResult) -> list[tuple[Any, ...]]:
-    login = [unquote(word) for word in (asked.username, asked.password) if word]
-    return [*([("AUTH", *login)] if asked.password else []), ("SELECT", asked.path.strip("/") or 0)]
+def _login(asked: SplitResult) -> list[tuple[str, ...]]:
+    """With the name of the user who is meant: a Redis without a password takes any, as long as one is named."""
+    if not (asked.username or asked.password):
+        return []
+    return [("AUTH", unquote(asked.username or "") or "default", unquote(asked.password or ""))]
 
 
 def _packed(command: Sequence[Any]) -> bytes:
@@ -241,5 +257,5 @@ def _told(said: str) -> AnpError:
     return keyspace.not_now(said) if keyspace.NOT_NOW.search(said) else keyspace.impossible(said)
 
 
-def _is_passing(answer: Refusal) -> bool:
-    return bool(keyspace.NOT_NOW.search(str(answer)))
+def _not_let_in(said: str) -> AnpError:
+    return keyspace.not_now(said) if keyspace.NOT_NOW.search(said) else keyspace.refused(said)

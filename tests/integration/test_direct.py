@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from celery_anp.errors import AnpError, LedgerFull, LedgerUnavailable
-from celery_anp.reliability.direct import Connection, DirectStore, reachable
+from celery_anp.errors import LedgerFull, LedgerUnavailable
+from celery_anp.reliability.direct import Connection, DirectStore, _login, reachable
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.store import Store, connect
@@ -155,9 +155,67 @@ def test_what_only_redis_py_understands_is_left_to_it(url: str, so: bool) -> Non
     assert reachable(url) is so
 
 
-def test_a_password_is_unquoted() -> None:
-    from celery_anp.reliability.direct import _greeting
+@pytest.mark.parametrize(
+    ("login", "said"),
+    [
+        ("me:p%40ss%2F@", [("AUTH", "me", "p@ss/")]),
+        (":p%40ss@", [("AUTH", "default", "p@ss")]),
+        ("me@", [("AUTH", "me", "")]),
+        ("me:@", [("AUTH", "me", "")]),
+        ("", []),
+    ],
+)
+def test_a_login_is_unquoted_and_names_its_user(login: str, said: list[tuple[str, ...]]) -> None:
+    assert _login(urlsplit(f"redis://{login}host/3")) == said
 
-    assert _greeting(urlsplit("redis://me:p%40ss@host/3")) == [("AUTH", "me", "p@ss"), ("SELECT", "3")]
-    assert _greeting(urlsplit("redis://:p%40ss@host")) == [("AUTH", "p@ss"), ("SELECT", 0)]
-    assert issubclass(LedgerUnavailable, AnpError)
+
+@pytest.mark.parametrize("path", ["", "/", "/3", "/%33", "/0/3", "/abc", "/ 3"])
+def test_the_database_is_read_as_redis_py_reads_it(path: str) -> None:
+    url = f"redis://host:6379{path}"
+    assert Connection(url, 1).database == Store(connect(url), "anp").database
+
+
+def test_a_user_without_a_password_is_that_user(redis: Redis) -> None:
+    place = os.environ["ANP_REDIS_URL"].rpartition("@")[2]
+    redis.acl_setuser("passwordless", enabled=True, nopass=True, commands=["+@all"], keys=["*"])
+    try:
+        direct = DirectStore(Connection(f"redis://passwordless@{place}", 5), "anp")
+        assert direct.read("acl", "whoami") == "passwordless"
+        direct.client.close()
+    finally:
+        redis.acl_deluser("passwordless")
+
+
+def test_a_password_that_nobody_asks_for_does_no_harm(redis: Redis) -> None:
+    redis.acl_setuser("passwordless", enabled=True, nopass=True, commands=["+@all"], keys=["*"])
+    place = os.environ["ANP_REDIS_URL"].rpartition("@")[2]
+    try:
+        direct = DirectStore(Connection(f"redis://passwordless:word@{place}", 5), "anp")
+        assert direct.read("exists", "none") == 0
+        direct.client.close()
+    finally:
+        redis.acl_deluser("passwordless")
+
+
+def test_an_answer_that_is_no_text_spoils_no_other(direct: DirectStore, redis: Redis) -> None:
+    redis.hset("hash", mapping={"a": b"\xff", "b": "b"})
+    redis.set("text", "x")
+    with pytest.raises(UnicodeDecodeError):
+        direct.read("hgetall", "hash")
+    assert direct.read("get", "text") == "x"
+
+
+def test_a_redis_with_too_many_clients_is_asked_again() -> None:
+    def speak(server: socket.socket) -> None:
+        for said in (b"-ERR max number of clients reached\r\n", b"+OK\r\n:7\r\n"):
+            asked, _ = server.accept()
+            asked.recv(1000)
+            asked.sendall(said)
+            asked.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=speak, args=(server,), daemon=True)
+        thread.start()
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+        assert DirectStore(Connection(url, 5), "anp", (0.01,)).read("zcard", "sorted") == 7
+        thread.join(5)
