@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from celery_anp.errors import AnpError, BadUsage
 
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # else one letter that it cannot show hides all other runs
     try:
         _run(sys.argv[1:])
     except AnpError as error:

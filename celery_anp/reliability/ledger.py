@@ -178,7 +178,9 @@ class Ledger(Reader):
         Raises:
             LostOwnership: the attempt does not own the run any more.
         """
-        state, *now = self.store.call("settle", run_id, node, fence, outcome, json.dumps(data))
+        # half a letter, as in the name of a file that is no UTF-8: Redis reads no JSON with it, and nobody could settle
+        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
+        state, *now = self.store.call("settle", run_id, node, fence, outcome, text)
         if state == "refused":
             raise LostOwnership(
                 f"The late result of {run_id} was refused",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -17,7 +18,8 @@ from celery_anp.reliability.direct import Connection, DirectStore, _login, reach
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.store import Store, connect
-from tests.support.moved import Moved, new
+from tests.support.moved import Moved, begin, new, settle
+from tests.support.stack import Stack
 
 READS: list[tuple[Any, ...]] = [
     ("hgetall", "hash"), ("hgetall", "none"), ("hget", "hash", "b"), ("hget", "none", "b"), ("hkeys", "hash"),
@@ -219,3 +221,12 @@ def test_a_redis_with_too_many_clients_is_asked_again() -> None:
         url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
         assert DirectStore(Connection(url, 5), "anp", (0.01,)).read("zcard", "sorted") == 7
         thread.join(5)
+
+
+def test_a_result_that_no_screen_can_show_hides_no_other_run(ledger: Moved, stack: Stack) -> None:
+    ledger.plan([new("a"), new("b")])
+    begin(ledger, "a")
+    settle(ledger, "a", result=json.dumps("\udcff"))
+    shown = stack.anp("runs", "list")
+    assert (shown.returncode, "\\udcff" in shown.stdout, "\nb " in shown.stdout) == (0, True, True), shown.stderr
+    assert {run["run_id"] for run in json.loads(stack.anp("runs", "list", "--json").stdout)} == {"a", "b"}

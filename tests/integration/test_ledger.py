@@ -533,3 +533,11 @@ def test_any_reason_can_be_kept_and_read(ledger: Moved, reason: str) -> None:
     line = ledger.run("a").history[-1]
     assert (line.before, line.after) == ("running", "queued")
     assert 1 <= len(line.reason.encode()) <= 1000
+
+
+def test_a_reason_with_half_a_letter_is_settled_all_the_same(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    error = json.dumps({"type": "OSError", "message": "\udcff"})
+    assert settle(ledger, "a", "failed", reason="no file zwölf\udcff", error=error) == "failed"
+    assert ledger.run("a").reason == "no file zwölf?"
