@@ -146,7 +146,7 @@ class PatientChords:
             if isinstance(cause, PASSING) and not self._has_failed(counting.group):
                 raise cause
             # Celery 5.5 cannot store the failure of a chain that has no id.
-            callback.options.setdefault("task_id", links.derived(f"{counting.group}/body"))
+            callback.options["task_id"] = callback.id or links.derived(f"{counting.group}/body")
             failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
             # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
             why = exc or RunEnded(f"a chord failed: {cause!r}")
