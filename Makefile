@@ -29,9 +29,9 @@ test-server: $(READY) ## unit and integration tests on another Redis (SERVER=red
 	@server=$$($(BIN)/python -m tests.servers $(SERVER)) && \
 	  ANP_REDIS_SERVER=$$server $(BIN)/python -m pytest -n 5 tests/unit tests/integration $(ARGS)
 
-compat: $(READY) ## unit and integration tests with the oldest of everything that pyproject.toml allows (CELERY=5.6, ARGS="path")
+compat:          ## unit and integration tests with the oldest of everything that pyproject.toml allows (CELERY=5.6, ARGS="path")
 	@$(PYTHON) -m venv --clear $(COMPAT)
-	@$(BIN)/python -m tests.support.oldest $(CELERY) >$(COMPAT)/oldest.txt
+	@$(PYTHON) -m tests.support.oldest $(CELERY) >$(COMPAT)/oldest.txt
 	@$(COMPAT)/bin/python -m pip install -qq --disable-pip-version-check -r $(COMPAT)/oldest.txt
 	@$(COMPAT)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@$(COMPAT)/bin/python -m pip list --format freeze | grep -E "^(celery|kombu|redis|billiard)="

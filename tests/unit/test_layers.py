@@ -54,6 +54,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def linted(house: Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("lint-imports")
+    if not program.exists():
+        pytest.skip("import-linter is not here: it needs newer libraries than our floors (make compat)")
     env = {**os.environ, "PYTHONPATH": str(house)}
     return subprocess.run(
         [program, "--no-cache"], cwd=house, env=env, capture_output=True, text=True, timeout=100, check=False
