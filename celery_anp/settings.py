@@ -143,11 +143,11 @@ def _files(known: dict[str, Setting]) -> dict[str, str]:
 def _held(name: str, file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadSetting(
             f"{PREFIX}{name.upper()}_FILE cannot be read",
             expected="a readable file that holds the value",
-            given=f"{file}: {error.strerror}",
+            given=f"{file}: {getattr(error, 'strerror', 'it is no UTF-8')}",
         ) from None
 
 
@@ -166,14 +166,16 @@ def _project() -> dict[str, Any]:
     """`app` in `[tool.anp]` of the pyproject.toml in the current folder."""
     try:
         text = Path("pyproject.toml").read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return {}
     import tomllib  # a container has no such file
 
     try:
         found = tomllib.loads(text).get("tool", {}).get("anp", {})
-    except ValueError:
+    except (ValueError, AttributeError):  # no TOML, or `tool` is no table
         return {}
+    if not isinstance(found, dict):
+        raise BadSetting("[tool.anp] of pyproject.toml is no table", expected="app = 'module:attribute' in it")
     if strange := found.keys() - {"app"}:
         raise BadSetting(f"[tool.anp] of pyproject.toml has an unknown key {strange.pop()!r}", expected="app")
     return dict(found)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 Value = TypeVar("Value", int, float)
 
@@ -50,12 +51,14 @@ class Setting:
 
 
 def text(default: str = "", pattern: str = "") -> Any:
-    """A text, which may have to match a pattern."""
+    """A text, which may have to match a pattern as a whole."""
 
     def read(given: object) -> str:
-        if pattern and not re.search(pattern, str(given)):
+        if not isinstance(given, str):
+            raise ValueError("Input should be a valid string")  # noqa: TRY004  as for every other value
+        if pattern and not re.fullmatch(pattern, given):
             raise ValueError(f"String should match pattern '{pattern}'")
-        return str(given)
+        return given
 
     return Setting(default, read)
 
@@ -69,7 +72,7 @@ def url(default: str, *schemes: str) -> Any:
     """An address of one of some schemes; it may only be empty where that is the default."""
 
     def read(given: object) -> str:
-        return "" if given == default == "" else known_scheme(str(given), schemes)
+        return "" if given == default == "" else _place(known_scheme(str(given), schemes))
 
     return Setting(default, read)
 
@@ -79,6 +82,17 @@ def known_scheme(address: str, schemes: tuple[str, ...]) -> str:
     scheme, separator, rest = address.partition("://")
     if not separator or scheme not in schemes or not rest:
         raise ValueError(f"a URL that begins with {' or '.join(s + '://' for s in schemes)}")
+    return address
+
+
+def _place(address: str) -> str:
+    """A URL in which it can be told where the server's name and port stand; sentinels have several."""
+    if address.startswith(("redis://", "rediss://")):
+        try:
+            urlsplit(address).port  # noqa: B018  it raises
+        except ValueError:
+            expected = "a URL with a port that is a number, and with %2F for a / in a password, %40 for an @ and so on"
+            raise ValueError(expected) from None
     return address
 
 
@@ -93,7 +107,7 @@ def number(default: float, *, ge: float | None = None, gt: float | None = None, 
     def read(given: Any) -> float:
         try:
             value = float(given)
-        except ValueError:
+        except (TypeError, ValueError):
             raise ValueError("Input should be a valid number, unable to parse string as a number") from None
         return _within(value, ge, gt, le)
 
@@ -105,7 +119,7 @@ def whole(default: int, *, ge: int | None = None, le: int | None = None) -> Any:
 
     def read(given: Any) -> int:
         try:
-            value = int(given)
+            value = int(re.sub(r"\.0+$", "", str(given).strip()))
         except ValueError:
             raise ValueError("Input should be a valid integer, unable to parse string as an integer") from None
         return _within(value, ge, None, le)
