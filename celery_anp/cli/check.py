@@ -12,7 +12,7 @@ from celery_anp.checklist import setup
 from celery_anp.checklist.point import Point
 from celery_anp.cli import printing, which_app
 from celery_anp.cli.printing import AsJson
-from celery_anp.cli.reach import ledger
+from celery_anp.cli.reach import known, ledger
 from celery_anp.cli.schedules.declared import catalog
 from celery_anp.errors import AnpError
 from celery_anp.settings import settings
@@ -48,10 +48,10 @@ def _say(point: Point) -> None:
 def _points() -> Iterator[Point]:
     from celery_anp.contract.complete import guarded_tasks
 
-    known, app = settings(), which_app.chosen()
-    yield from setup.settings(known)
-    yield from setup.secrets(known)
-    yield from servers.ledger(known.redis_url)
+    given, app = settings(), which_app.chosen()
+    yield from setup.settings(given)
+    yield from setup.secrets(given)
+    yield from servers.ledger(known().redis_url)
     yield from setup.tasks(guarded_tasks(app))
     yield _schedules()
     try:
@@ -66,7 +66,9 @@ def _points() -> Iterator[Point]:
 def _schedules() -> Point:
     what = "every schedule is right, and says owner, expected result and rollback"
     try:
-        count = len(catalog())
+        found = catalog()
     except AnpError as error:
         return Point("schedules", what, str(error), "the files of ANP_SCHEDULES")
-    return Point("schedules", what, "" if count else "there is none", "the files of ANP_SCHEDULES")
+    lacking = [name for name, one in found.items() if not (one.owner and one.expects and one.rollback)]
+    wrong = f"not all of it is said of {', '.join(lacking)}" if lacking else "" if found else "there is none"
+    return Point("schedules", what, wrong, "the files of ANP_SCHEDULES, or the task's decorator")

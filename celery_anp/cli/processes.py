@@ -60,10 +60,11 @@ def metrics(
 
     Example: `anp metrics --port 9808`, then http://127.0.0.1:9808/metrics
     """
+    from celery_anp.cli.reach import known
     from celery_anp.metrics import serve
     from celery_anp.reliability.ledger import Ledger
 
-    serve(Ledger.connect(settings()), address, port)
+    serve(Ledger.connect(known()), address, port)
 
 
 def _celery(*arguments: str) -> None:

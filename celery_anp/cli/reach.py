@@ -58,6 +58,11 @@ def keyspace(*, to_read: bool = True) -> Iterator[Keyspace]:
         yield _answering(chosen, state)
 
 
+def known() -> Settings:
+    """The settings, with the Redis that `ledger` would ask where a stack is not just stopped."""
+    return _chosen()[0]
+
+
 def running() -> bool:
     """Whether the ledger that `ledger` gives is in use by a stack, not one that a stopped stack left."""
     chosen, state = _chosen()
@@ -92,7 +97,7 @@ def _answering(chosen: Settings, state: StateFolder) -> Keyspace:
             raise
         raise LedgerUnavailable(
             "There is no stack to talk to",
-            expected="a running `anp up`, ANP_REDIS_URL, or the app whose broker it is: -A, ANP_APP",
+            expected="a running `anp up`, ANP_REDIS_URL, or the app whose broker it is: -A module, or ANP_APP",
             given=f"nothing runs on {state.path}, and {error.given}",
         ) from None
     return found

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from redis import Redis
 
 from celery_anp.local.embedded.server import RedisServer
 from celery_anp.process import bound
+from celery_anp.process.port import free
 from tests.support import foreign
 from tests.support.eventually import eventually
 from tests.support.wheel import Installed
@@ -30,10 +32,10 @@ class Project:
     installed: Installed
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, *arguments: str, **env: str) -> None:
-        """Start `celery` with arguments."""
+    def start(self, *arguments: str, program: str = "celery", **env: str) -> None:
+        """Start `celery`, or `anp`, with arguments."""
         with (self.folder / f"{arguments[2]}.log").open("wb") as log:
-            command = [str(self.installed.bin / "celery"), *arguments]
+            command = [str(self.installed.bin / program), *arguments]
             child = bound.start(command, output=log, env=self.installed.env(**env), cwd=self.folder)
         self.started.append(child)
 
@@ -119,6 +121,22 @@ def test_its_schedules_are_steered(project: Project) -> None:
     assert project.read(*of, "backfill", "nightly", "--from", "2026-01-01", "--to", "2026-01-03", "--again",
                         "--dry-run")["run"] == 2  # fmt: skip
     assert project.read(*of, "diff", ANP_SCHEDULES="night.toml")["same"] is True
+
+
+def test_the_checklist_is_of_its_broker_and_tells_whose_owner_is_missing(project: Project) -> None:
+    told = project.run("-A", "proj", "check", "--json", ANP_SCHEDULES="night.toml").stdout
+    points = json.loads(told)["points"]
+    assert any(point["ok"] for point in points if point["area"] == "ledger"), told
+    assert [point["wrong"] for point in points if point["area"] == "schedules"] == [
+        "not all of it is said of greet, note"
+    ]
+
+
+def test_metrics_are_of_its_broker(project: Project) -> None:
+    port = free()
+    project.start("-A", "proj", "metrics", "--port", str(port), program="anp")
+    page = f"http://127.0.0.1:{port}/metrics"
+    eventually(lambda: "tasks.greet" in httpx.get(page).text, LONG, "its runs to be counted")
 
 
 def test_who_operates_on_a_run_is_told(project: Project) -> None:
