@@ -14,7 +14,9 @@ from celery_anp.cli.story import outcome, tell
 from celery_anp.reliability.records import Operation
 from celery_anp.reliability.run import Run
 
-app = typer.Typer(no_args_is_help=True, help="What happened: list, show, rollback, retry, cancel, resolve.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="What happened: list, show, rollback, retry, cancel, resolve."
+)
 
 RunId = Annotated[str, typer.Argument(help="The run's id, as `anp runs list` shows it.", metavar="RUN_ID")]
 Note = Annotated[str, typer.Option("--note", help="Why; kept in the run's history.")]

@@ -17,7 +17,7 @@ from celery_anp.errors import BadInput, BadUsage, UnknownName, did_you_mean
 if TYPE_CHECKING:
     from celery_anp.task import ReliableTask
 
-app = typer.Typer(no_args_is_help=True, help="What can be run: list, show, run.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="What can be run: list, show, run.")
 
 Name = Annotated[str, typer.Argument(help="The task's name, as `anp tasks list` shows it.")]
 

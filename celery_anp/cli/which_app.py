@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from celery_anp.errors import BadUsage
@@ -34,13 +35,21 @@ def chosen() -> Any:
         found = find_app(name)
     except (ImportError, AttributeError) as error:
         raise BadUsage(
-            f"The app {name!r} cannot be imported", expected="module or module:attribute", given=str(error)
+            f"The app {name!r} cannot be imported",
+            expected="module or module:attribute, as Celery's -A takes it from this folder",
+            given=_wrong(name, error),
         ) from None
     refuse_unknown()
     if not isinstance(found, GuardedApp):
         give_ledger(found)
     found.set_current()
     return found
+
+
+def _wrong(name: str, error: Exception) -> str:
+    """What Celery says, but for a module that is there and has no such app: it then takes the whole for a module."""
+    module, _, attribute = name.partition(":")
+    return f"{module} has no {attribute!r}" if attribute and module in sys.modules else str(error)
 
 
 def broker() -> str:

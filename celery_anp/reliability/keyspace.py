@@ -180,7 +180,9 @@ def refused(given: str) -> LedgerUnavailable:
 def silent(given: str) -> LedgerUnavailable:
     """It does not answer."""
     return LedgerUnavailable(
-        "Redis does not answer", expected="a server at ANP_REDIS_URL, or a running `anp up`", given=given
+        "Redis does not answer",
+        expected="one where ANP_REDIS_URL or the app's broker is, or a running `anp up`",
+        given=given,
     )
 
 

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from celery_anp.cli import by, printing
+from celery_anp.cli import by, main, printing
 from celery_anp.cli.tasks import parsed
 from celery_anp.errors import BadInput
 from celery_anp.settings import environment
@@ -62,6 +64,23 @@ def test_bad_usage_ends_with_2_and_says_what_would_be_right(anp: Anp, arguments:
 def test_without_an_app_it_says_how_to_name_one(anp: Anp) -> None:
     done = anp("tasks", "list", ANP_APP="")
     assert (done.returncode, "-A module" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("app", "said"), [("wrker.app", "No module named 'wrker'"), ("worker.app:ap", "has no 'ap'")])
+def test_an_app_that_is_not_there_is_told_with_what_is_missing(anp: Anp, app: str, said: str) -> None:
+    done = anp("-A", app, "tasks", "list")
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_every_command_of_every_group_is_there_and_helps(anp: Anp) -> None:
+    command: Any = typer.main.get_command(main.app)
+    context = command.make_context("anp", ["status"], resilient_parsing=True)
+    for name in main.COMMANDS:
+        group = command.get_command(context, name)
+        listed = group.list_commands(context) if hasattr(group, "list_commands") else [None, None]
+        assert len(listed) > 1, f"{name} has commands"
+        assert all(group.get_command(context, one).help for one in listed if one)
+    assert "--install-completion" not in anp("schedules", "--help").stdout
 
 
 def test_a_command_that_only_looks_at_the_ledger_imports_no_app(anp: Anp) -> None:

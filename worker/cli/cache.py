@@ -22,7 +22,9 @@ from worker.settings import settings
 if TYPE_CHECKING:
     from worker.site.object_cache import ObjectCache
 
-app = typer.Typer(no_args_is_help=True, help="The site's caches: keys, audit, clear, compare, look, verify.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The site's caches: keys, audit, clear, compare, look, verify."
+)
 looking.add_to(app)
 
 

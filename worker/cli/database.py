@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from worker.site.queries.compare import Compared
     from worker.site.queries.declared import Query
 
-app = typer.Typer(no_args_is_help=True, help="The database's care: explain, baseline, compare.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The database's care: explain, baseline, compare.")
 Names = Annotated[list[str] | None, typer.Argument(metavar="[QUERY]...", help="Names of some; all without.")]
 
 

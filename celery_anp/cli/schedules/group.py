@@ -30,7 +30,9 @@ class Schedules(Lazy):
     }
 
 
-app = typer.Typer(cls=Schedules, no_args_is_help=True, help="When tasks run, and what operators override.")
+app = typer.Typer(
+    cls=Schedules, no_args_is_help=True, add_completion=False, help="When tasks run, and what operators override."
+)
 
 
 @app.callback()
