@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from traceback import walk_tb
 from typing import Any
 
-from celery_anp.errors import BadUsage
+from celery_anp.errors import AnpError, BadUsage
 from celery_anp.settings import refuse_unknown, settings
 
 
@@ -20,6 +21,7 @@ def chosen() -> Any:
     Raises:
         BadUsage: none is named, or it cannot be imported.
     """
+    from celery import Celery
     from celery.app.utils import find_app
 
     from celery_anp.app import GuardedApp, give_ledger
@@ -33,12 +35,16 @@ def chosen() -> Any:
         )
     try:
         found = find_app(name)
-    except (ImportError, AttributeError) as error:
+    except AnpError:
+        raise
+    except Exception as error:  # whatever its module raises, or Celery of a name that is none
         raise BadUsage(
             f"The app {name!r} cannot be imported",
             expected="module or module:attribute, as Celery's -A takes it from this folder",
             given=_wrong(name, error),
-        ) from None
+        ) from error
+    if not isinstance(found, Celery):
+        raise BadUsage(f"{name!r} is no Celery app", expected="module or module:attribute", given=type(found).__name__)
     refuse_unknown()
     if not isinstance(found, GuardedApp):
         give_ledger(found)
@@ -49,7 +55,9 @@ def chosen() -> Any:
 def _wrong(name: str, error: Exception) -> str:
     """What Celery says, but for a module that is there and has no such app: it then takes the whole for a module."""
     module, _, attribute = name.partition(":")
-    return f"{module} has no {attribute!r}" if attribute and module in sys.modules else str(error)
+    if isinstance(error, (ImportError, AttributeError)) and attribute and module in sys.modules:
+        return f"{module} has no {attribute!r}"
+    return _told(error)
 
 
 def broker() -> str:
@@ -57,3 +65,11 @@ def broker() -> str:
     from celery_anp.sending.publisher import broker_url
 
     return broker_url(chosen())
+
+
+def _told(error: Exception) -> str:
+    """What an import raised; and where, unless it says so itself."""
+    if isinstance(error, (ImportError, AttributeError, SyntaxError)):
+        return str(error)
+    *_, (frame, line) = walk_tb(error.__traceback__)
+    return f"{type(error).__name__}: {error} ({frame.f_code.co_filename}, line {line})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -173,3 +174,23 @@ def test_a_user_without_a_name_can_operate(error: Exception, monkeypatch: pytest
     monkeypatch.setattr("getpass.getuser", nameless)
     assert by.operator("") == "operator"
     assert by.operator("ada") == "ada"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("import no_such_library", "shop", "No module named 'no_such_library'"),
+        ("\nraise RuntimeError('no database')", "shop", "RuntimeError: no database .*shop.py, line 2"),
+        ("def (", "shop", "invalid syntax .shop.py, line 1"),
+        ("def make(): pass", "shop:make", "is no Celery app.*Given: function"),
+        ("def make(): pass", "shop:", "is no Celery app"),
+        ("", "../shop", "cannot be imported"),
+    ],
+)
+def test_an_app_that_cannot_be_had_says_what_its_module_said(
+    anp: Anp, tmp_path: Path, text: str, name: str, said: str
+) -> None:
+    (tmp_path / "shop.py").write_text(text)
+    done = anp("-A", name, "tasks", "list")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.search(said, done.stderr), done.stderr
