@@ -22,6 +22,8 @@ from tests.support.eventually import eventually
 from tests.support.wheel import Installed
 
 LONG = 60.0
+#: Each command is a process, and the first test waits for the wheel, a worker and a beat.
+pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass

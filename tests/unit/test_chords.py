@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery.backends.redis import RedisBackend
 
-from celery_anp.canvas.chords import COUNTING, ChordWaits, Counting
+from celery_anp.canvas.chords import COUNTING, COUNTS_ONCE, ChordWaits, Counting
 from celery_anp.canvas.results import with_ledger
 from celery_anp.errors import LedgerFull, LedgerUnavailable
 from worker.app import app
@@ -23,6 +23,7 @@ def counted_anew() -> Iterator[None]:
     COUNTING.reset(counting)
 
 
+@pytest.mark.skipif(not COUNTS_ONCE, reason="before Celery 5.7 nothing asks: the parts are kept aside")
 @pytest.mark.parametrize("passing", [ChordWaits(KeyError()), LedgerFull("as asked"), LedgerUnavailable("as asked")])
 def test_a_chord_that_waits_is_not_cleaned_up(passing: BaseException) -> None:
     backend: Any = with_ledger(RedisBackend)(app=app, url="redis://127.0.0.1:1/0")
