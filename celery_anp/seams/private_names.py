@@ -21,6 +21,8 @@ class Name:
     why: str
     #: The test module that fails when its behaviour changes.
     test: str
+    #: The first Celery that has it; before that one the seam has nothing to mend, or does it another way.
+    since: tuple[int, int] = (5, 5)
 
 
 NAMES = (
@@ -40,15 +42,15 @@ NAMES = (
     Name("celery.backends.base:Backend.chord_error_from_stack", "canvas/chords.py", "a chord waits for what passes",
          "integration/test_canvas.py"),
     Name("celery.backends.redis:RedisBackend._chord_publish_claim_expires", "canvas/chords.py",
-         "a claim does not outlive its holder for long", "integration/test_links.py"),
+         "a claim does not outlive its holder for long", "integration/test_links.py", (5, 7)),
     Name("celery.backends.redis:RedisBackend._chord_cleanup_script", "canvas/chords.py",
-         "the count of a chord that waits stays", "integration/test_links.py"),
+         "the count of a chord that waits stays", "integration/test_links.py", (5, 7)),
     Name("celery.worker.request:Request._announce_revoked", "seams/request.py", "a revoke is a cancel in the ledger",
          "integration/test_revoke.py"),
     Name("celery.concurrency.asynpool:ResultHandler._recv_message", "seams/child_pipe.py",
          "a message that is half read is read to its end", "integration/test_watchdog.py"),
     Name("celery.concurrency.asynpool:ResultHandler._finish_partial_read", "seams/child_pipe.py",
-         "the same, when the worker ends", "integration/test_watchdog.py"),
+         "the same, when the worker ends", "integration/test_watchdog.py", (5, 7)),
     Name("celery.concurrency.asynpool:AsynPool._worker_active", "seams/shrinking.py",
          "a child with work is not ended when the pool shrinks", "integration/test_stopping.py"),
     Name("billiard.pool:GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT", "seams/worker_step.py",
@@ -58,7 +60,7 @@ NAMES = (
     Name("celery.worker.consumer:Consumer.on_connection_error_after_connected", "seams/consumer.py",
          "a lost connection ends no worker", "integration/test_sentinel.py"),
     Name("celery.worker.consumer:Consumer.cancel_active_requests", "seams/consumer.py",
-         "bodies that we end ourselves are no loss", "integration/test_stopping.py"),
+         "bodies that we end ourselves are no loss", "integration/test_stopping.py", (5, 7)),
     Name("kombu.transport.redis:Channel._do_restore_message", "seams/unacked.py", "a doorbell goes back to its list",
          "integration/test_unacked.py"),
     Name("kombu.transport.redis:QoS.restore_unacked", "seams/unacked.py", "the same, when the channel closes",
