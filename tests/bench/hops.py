@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.bench.place import Place
 from tests.bench.table import Line
 from tests.bench.way import Way, way_of
+from tests.support.eventually import eventually
+
+if TYPE_CHECKING:
+    from celery_anp.beat.scheduler import Scheduler
 
 SCHEDULE = '[[schedule]]\nname = "each-second"\ntask = "bench.noop"\nevery = "1s"\ninput = { x = 1 }\n'
 
@@ -38,16 +42,19 @@ def _tick(place: Place) -> Way:
     guarded_tasks(app)
     scheduler = Scheduler(app)
     try:
-        time.sleep(max(0.01, scheduler.tick()))
-        time.sleep(max(0.01, scheduler.tick()))
-        while True:
-            before = place.redis.zcard("anp:ledger:runs")
-            way = way_of(scheduler.tick)
-            if place.redis.zcard("anp:ledger:runs") > before:
-                return way
-            time.sleep(0.01)
+        eventually(lambda: _round(place, scheduler), what="beat's first tick is planned")
+        way = eventually(lambda: _round(place, scheduler), what="beat's second tick is planned")
+        assert way
+        return way
     finally:
         scheduler.close()
+
+
+def _round(place: Place, scheduler: Scheduler) -> Way | None:
+    """The way of one round of beat, if it planned a run."""
+    before = place.redis.zcard("anp:ledger:runs")
+    way = way_of(scheduler.tick)
+    return way if place.redis.zcard("anp:ledger:runs") > before else None
 
 
 def _write(file: Path) -> None:

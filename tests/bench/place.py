@@ -12,6 +12,7 @@ from pathlib import Path
 from redis import Redis
 
 from celery_anp.local.embedded.server import LEDGER, RedisServer
+from celery_anp.settings import read
 from tests.support.eventually import eventually
 
 #: Seconds of the lease that workers get here: short, so that recovery is measured quickly.
@@ -41,7 +42,7 @@ class Place:
 
 @contextmanager
 def prepared(quick: bool) -> Iterator[Place]:
-    """Start Redis and name it in the environment, before anything reads the settings."""
+    """Start Redis and name it in the environment; the settings that started it are forgotten."""
     with tempfile.TemporaryDirectory(prefix="anp-bench-") as name:
         folder = Path(name)
         with RedisServer(folder / "redis", CONFIG, password="bench") as server:
@@ -50,6 +51,7 @@ def prepared(quick: bool) -> Iterator[Place]:
             os.environ["ANP_REDIS_URL"] = server.url
             os.environ["ANP_TASKS"] = "tests.bench.noop,tests.support.probe"
             os.environ["ANP_LEASE"] = f"{LEASE:g}"
+            read.cache_clear()
             client = Redis.from_url(server.url, decode_responses=True, socket_timeout=60)
             yield Place(server, client, folder, quick)
             client.close()
