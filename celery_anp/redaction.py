@@ -21,7 +21,7 @@ def cleared(text: str, values: Iterable[str] = ()) -> str:
     """A text without secrets.
 
     Args:
-        text: why a run failed.
+        text: what is told: a log line, an error, an alert.
         values: secrets that are known.
 
     Returns:

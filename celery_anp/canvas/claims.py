@@ -34,7 +34,7 @@ os.register_at_fork(after_in_child=_teller.clear)
 def begin(app: Any, run_id: str) -> None:
     """This thread sends the links of a run from now on."""
     if not _teller:
-        made = threading.Thread(target=_loop, args=(app.ledger.separate(),), name="anp-holding", daemon=True)
+        made = threading.Thread(target=_loop, args=(app.ledger.separate(),), name="anp-claims", daemon=True)
         if _teller.setdefault("one", made) is made:  # of several threads that begin at once one starts it
             made.start()
     _sending[threading.get_ident()] = run_id

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery_anp.checklist.point import Point
+from celery_anp.contract.complete import missing
 from celery_anp.reliability.nodes import Node
 from celery_anp.settings import Settings, sources
 
@@ -58,9 +59,8 @@ def settings(known: Settings) -> Iterator[Point]:
 def tasks(guarded: Mapping[str, Any]) -> Iterator[Point]:
     """Whether each task says what it must."""
     for name, task in guarded.items():
-        lacks = [word for word in ("owner", "expects", "time_limit") if not getattr(task, word)]
-        lacks += [] if task.has_rollback or task.no_rollback else ["a rollback hook, or no_rollback with the reason"]
-        lacks += [f"a type for {field}" for field, kind, _ in task.signature_help() if kind in ("", "Any")]
+        lacks = missing(task) + ([] if task.time_limit else ["time_limit"])
+        lacks += [f"a type for {field}" for field, kind, _ in task.signature_help() if kind == "any"]
         what = f"{name} has owner, expected result, input types, rollback or reason, and time limit"
         yield Point("tasks", what, f"it lacks {', '.join(lacks)}" if lacks else "", "its decorator and annotations")
 

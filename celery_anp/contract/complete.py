@@ -21,9 +21,7 @@ def check_tasks(of: Celery) -> None:
     Raises:
         BadDeclaration: names every task and what it lacks.
     """
-    lacking = [
-        f"{task.name}: {', '.join(missing)}" for task in guarded_tasks(of).values() if (missing := _missing(task))
-    ]
+    lacking = [f"{task.name}: {', '.join(lacks)}" for task in guarded_tasks(of).values() if (lacks := missing(task))]
     if lacking and getattr(of, "strict", False):
         raise BadDeclaration(
             "Tasks do not say what they must: " + "; ".join(lacking),
@@ -31,6 +29,7 @@ def check_tasks(of: Celery) -> None:
         )
 
 
-def _missing(task: DeclaredTask) -> list[str]:
-    missing = [name for name in ("owner", "expects") if not getattr(task, name)]
-    return missing if task.has_rollback or task.no_rollback else [*missing, "a rollback hook or no_rollback"]
+def missing(task: DeclaredTask) -> list[str]:
+    """What a task must say and does not."""
+    lacks = [name for name in ("owner", "expects") if not getattr(task, name)]
+    return lacks if task.has_rollback or task.no_rollback else [*lacks, "a rollback hook or no_rollback"]

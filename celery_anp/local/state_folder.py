@@ -87,7 +87,7 @@ class StateFolder:
         """Tell the other commands where everything is.
 
         Args:
-            settings: settings of this stack by name, as `worker.settings` reads them.
+            settings: settings of this stack by name, as `celery_anp.settings` reads them.
             flower: `url` and `user` of the Flower pages.
         """
         stack = {"pid": os.getpid(), "settings": dict(settings), "flower": dict(flower)}

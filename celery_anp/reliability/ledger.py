@@ -78,7 +78,7 @@ class Ledger(Reader):
         return cls(store, int(settings.lease * 1000), keeping)
 
     def separate(self, timeout: float = TIMEOUT) -> Ledger:
-        """The same ledger for one thread; see `Store.separate`."""
+        """The same ledger for one thread; see `Keyspace.separate`."""
         return replace(self, store=self.store.separate(timeout))
 
     # -- planning ---------------------------------------------------------------------------------
@@ -170,7 +170,8 @@ class Ledger(Reader):
             fence: the attempt's fence.
             outcome: how it ended.
             **data: `reason`, `result` and `error` (JSON text), `as_expected` (0 or 1), `meta` (Celery's record),
-                `delay` (ms until a retry), `message` (with a changed input).
+                `delay` (ms until a retry), `message` (with a changed input), `linked` (whether that message
+                carries links).
 
         Returns:
             The state the run has now.

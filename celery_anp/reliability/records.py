@@ -148,7 +148,7 @@ class Handed:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The answer to a begin: an attempt to perform, or why there is none."""
+    """An attempt to perform, as `Ledger.begin` gives it."""
 
     fence: int
     attempt: int

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from celery_anp.app import GuardedApp
 from celery_anp.checklist import redis as servers
 from celery_anp.checklist import setup
 from celery_anp.checklist.point import Point
 from celery_anp.settings import sources
+from celery_anp.task import ReliableTask
 from tests.support.stack import Stack
 from worker.settings import Settings
 
@@ -64,13 +66,13 @@ def test_a_redis_that_is_not_there_is_one_line() -> None:
 
 
 def test_a_task_that_lacks_what_it_must_say_is_named() -> None:
-    class Task:
-        owner, expects, time_limit, has_rollback, no_rollback = "", "x", None, False, ""
+    app = GuardedApp("bare", task_cls=ReliableTask, set_as_current=False)
 
-        def signature_help(self) -> list[tuple[str, str, None]]:
-            return [("site", "Any", None)]
+    @app.task(name="bare.t", expects="x")
+    def t(site):  # type: ignore[no-untyped-def]
+        return site
 
-    (point,) = setup.tasks({"t": Task()})
+    (point,) = setup.tasks({"t": app.tasks["bare.t"]})
     assert isinstance(point, Point)
     for word in ("owner", "time_limit", "rollback hook", "a type for site"):
         assert word in point.wrong

@@ -5,7 +5,7 @@
 --   run:<id>        hash    read once, written at once, or written whole by `write_down`
 --   sums            hash    sums for metrics
 --   hands:<name>    list    what was done to a schedule
--- Uses: LATE (store.py gives it)
+-- Uses: LATE (keyspace.py gives it)
 -- Provides: P, NOW, MICROS, GRACE, KEPT_SHORT, CELERY_STATE, RING, HELD, TRIM, int, row_key, ROWS, MADE, get, number,
 --   set, unset, exists, make, write_down, tally, tally_late, note, enter, remember
 

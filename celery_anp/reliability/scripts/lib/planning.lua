@@ -1,4 +1,4 @@
--- One row from its spec (`Ledger.spec` writes it). A row that exists is never changed, but for a backfill.
+-- One row from its spec (`records.spec_of` writes it). A row that exists is never changed, but for a backfill.
 --
 -- Keys:
 --   run:<id>                hash    made
