@@ -93,5 +93,5 @@ KEYS = (
 FOREIGN = (
     Key("row.list", "list", "the broker's list that the messages of a run go to", ("sending",)),
     Key("row.meta_key", "string", "Celery's record of how a run ended; told on a channel of this name too",
-        ("operate", "planning", "results")),
+        ("results",)),
 )  # fmt: skip

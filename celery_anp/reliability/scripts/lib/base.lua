@@ -7,7 +7,7 @@
 --   hands:<name>    list    what was done to a schedule
 -- Uses: LATE (keyspace.py gives it)
 -- Provides: P, NOW, MICROS, GRACE, KEPT_SHORT, CELERY_STATE, RING, HELD, TRIM, int, row_key, ROWS, MADE, get, number,
---   set, unset, exists, make, write_down, tally, tally_late, note, enter, remember
+--   set, unset, holds, exists, make, write_down, tally, tally_late, note, enter, remember
 
 local P = KEYS[1]
 local TIME = redis.call('TIME')
@@ -72,6 +72,11 @@ local function unset(id, ...)
   local row = row_of(id)
   for _, field in ipairs({ ... }) do row[field] = '' end
   redis.call('HDEL', row_key(id), ...)
+end
+
+-- Whether an attempt still holds a run.
+local function holds(id, node, fence)
+  return get(id, 'at') == 'node' and get(id, 'fence') == fence and get(id, 'node') == node
 end
 
 local function exists(id) return MADE[id] or redis.call('EXISTS', row_key(id)) == 1 end

@@ -6,8 +6,7 @@
 --   runs                    zset    it joins
 --   schedule:<name>         zset    it joins
 --   expiring                zset    an earlier row of its id leaves
---   row.meta_key            string  the end of an earlier try is forgotten
--- Uses: P, NOW, HELD, int, get, set, unset, exists, make, enter, to_time, revive, finish, ready
+-- Uses: P, NOW, HELD, int, get, set, unset, exists, make, enter, forget_end, to_time, revive, finish, ready
 -- Provides: plan, held, plan_again
 
 -- What became of a plan; the last: the stamp with which whoever planned it sends its message, 0 where it need not.
@@ -61,7 +60,7 @@ end
 local function plan_again(spec, reason)
   local id, row = spec.id, { 'created', NOW, 'wanted', NOW, 'settled', '' }
   revive(id)
-  if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end
+  forget_end(id)
   unset(id, 'deadline', 'error', 'as_expected', 'failed_as', 'ended')
   for field, value in pairs(spec.row) do
     row[#row + 1] = field

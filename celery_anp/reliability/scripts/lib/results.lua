@@ -4,9 +4,8 @@
 --   run:<id>        hash    its key, and how long it is kept
 --   row.meta_key    string  the record
 -- Uses: CELERY_STATE, int, get, number
--- Provides: publish, publish_end
+-- Provides: publish, publish_end, forget_end
 
--- Celery's own record of how a run ended, for .get() and chords.
 local function publish(id, meta)
   local key = get(id, 'meta_key')
   if key == '' then return end
@@ -28,4 +27,9 @@ local function publish_end(id, state, reason)
     status = status, traceback = cjson.null, children = {}, task_id = id, date_done = cjson.null,
     result = status == 'SUCCESS' and cjson.null or why,          -- a body that raised Ignore has no result
   }))
+end
+
+-- A run that begins anew has no end yet: .get() waits for the new one.
+local function forget_end(id)
+  if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end
 end

@@ -6,7 +6,7 @@
 -- Answer: its state, or 'refused'
 
 local id, node, fence, kind, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
+if not holds(id, node, fence) then
   return 'refused'
 end
 lose(id, kind, reason, true)

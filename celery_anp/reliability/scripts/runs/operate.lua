@@ -3,7 +3,6 @@
 -- Keys:
 --   run:<id>        hash    its state; the requests it had
 --   steps:<id>      hash    dropped when a rollback is resolved
---   row.meta_key    string  dropped: .get() waits for the new end
 -- Arguments: id, what (retry, rollback, cancel, resolve), by, note, token (one per request)
 -- Answer: { 'ok' or 'refused' or 'gone', state }
 
@@ -27,7 +26,7 @@ if state == '' then return { 'gone', '' } end
 if first then return answer(first) end
 if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tick that was only counted has none
   revive(id)
-  if get(id, 'meta_key') ~= '' then redis.call('UNLINK', get(id, 'meta_key')) end      -- .get() waits for the new end
+  forget_end(id)
   unset(id, 'error', 'as_expected', 'failed_as', 'failed_why', 'ended', 'deadline',
     'counted')
   set(id, 'failures', 0, 'loss_points', 0, 'settled', '')

@@ -13,7 +13,7 @@
 
 local REPLAYED = 100         -- entries behind which a replay may come: other threads of the body wrote them
 local id, node, fence, what = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then return 'lost' end
+if not holds(id, node, fence) then return 'lost' end
 if what == 'undo' then
   if redis.call('LPOS', P .. 'undo:' .. id, ARGV[6], 'RANK', -1, 'MAXLEN', REPLAYED) then return 'ok' end
   local bytes = number(id, 'undo_bytes') + #ARGV[6]

@@ -10,7 +10,7 @@
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local mine = fence .. '|' .. node
 if get(id, 'settled') == mine then return { get(id, 'answer') } end
-if get(id, 'at') ~= 'node' or get(id, 'fence') ~= fence or get(id, 'node') ~= node then
+if not holds(id, node, fence) then
   return { 'refused', get(id, 'state') }
 end
 local data = cjson.decode(ARGV[5])
