@@ -17,12 +17,13 @@ from celery_anp.deployment import Deployment
 from celery_anp.errors import BadDeclaration, BadUsage
 from celery_anp.reliability import sentinel
 from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.message import SECRETS
 from celery_anp.seams import worker_step
 from celery_anp.seams.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from celery_anp.sending import publisher
 from celery_anp.sending.call import OPTION, called
 from celery_anp.sending.message import shown
-from celery_anp.settings import Settings, settings
+from celery_anp.settings import settings
 from celery_anp.task import ReliableTask
 
 AMQP = "celery_anp.sending.publisher:LedgerAMQP"
@@ -74,7 +75,7 @@ class GuardedApp(Celery):
         call = called(task, checked, options)
         run_id = call.new.run_id
         if task.contract.secrets:
-            options["headers"] = {**(options.get("headers") or {}), "anp_secret": list(task.contract.secrets)}
+            options["headers"] = {**(options.get("headers") or {}), SECRETS: list(task.contract.secrets)}
         tail = self.sent_chains.refuse(run_id, options)
         for kind in options.keys() & {"link", "link_error"}:
             options[kind] = [links.frozen(self, link) for link in links.listed(options[kind])]
@@ -167,19 +168,17 @@ def place(url: str) -> tuple[Any, ...] | None:
     return parts["hostname"], parts["port"] or 6379, str(parts["virtual_host"] or "0").strip("/") or "0"
 
 
-def create_app(deployment: Deployment | None = None, known: Settings | None = None, name: str = "anp") -> GuardedApp:
+def create_app(deployment: Deployment | None = None) -> GuardedApp:
     """A guarded app, configured by the settings: the engine's own tasks, the deployment's, and those of `ANP_TASKS`.
 
     Args:
         deployment: what it adds to the engine.
-        known: settings to use instead of the environment's.
-        name: the app's, as Celery takes it.
 
     Returns:
         The app, which has become Celery's current one.
     """
-    made = GuardedApp(name, task_cls=ReliableTask, amqp=AMQP, set_as_current=True)
+    made = GuardedApp("anp", task_cls=ReliableTask, amqp=AMQP, set_as_current=True)
     made.deployment = deployment or Deployment()
-    made.add_defaults(lambda: configuration(known or settings(), made.deployment))
+    made.add_defaults(lambda: configuration(settings(), made.deployment))
     worker_step.install(made)
     return made

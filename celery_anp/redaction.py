@@ -6,7 +6,7 @@ Limit: a secret is known by the type of its field or by its place in an address;
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 #: What stands in the place of a secret.
@@ -32,6 +32,11 @@ def cleared(text: str, values: Iterable[str] = ()) -> str:
     text = re.sub(_LOGIN, f"{HIDDEN}@", text)
     text = re.sub(_PARAMETER, rf"\1{HIDDEN}", text)
     return re.sub(_BEARER, rf"\1 {HIDDEN}", text)
+
+
+def hidden(fields: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
+    """Fields by name as they are shown: without the values of the secret ones."""
+    return {name: HIDDEN if name in secrets else value for name, value in fields.items()}
 
 
 def hide(error: BaseException, values: Sequence[str]) -> None:

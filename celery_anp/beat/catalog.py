@@ -26,13 +26,10 @@ class Catalog(Mapping[str, Schedule]):
 
     Args:
         schedules: each with a name of its own.
-        files: the files they were read from.
     """
 
-    def __init__(self, schedules: Sequence[Schedule], files: Sequence[Path] = ()) -> None:
+    def __init__(self, schedules: Sequence[Schedule]) -> None:
         self._by_name = {schedule.name: schedule for schedule in schedules}
-        #: The files they were read from.
-        self.files = tuple(files)
 
     def __getitem__(self, name: str) -> Schedule:
         return self._by_name[name]
@@ -77,13 +74,10 @@ def load(paths: Sequence[Path], app: Any) -> Catalog:
         BadDeclaration: something is wrong; the message tells all of it, with file, entry and hint.
     """
     reader = _Reader(guarded_tasks(app), app.tasks)
-    found = list(entries.files(paths))
-    files = [file for file in found if isinstance(file, Path)]
-    reader.take(file for file in found if isinstance(file, Problem))
-    for file in files:
-        reader.take(entries.read(file))
+    for found in entries.files(paths):
+        reader.take(iter([found]) if isinstance(found, Problem) else entries.read(found))
     reader.take(takeover.entries(app))
-    return Catalog(reader.finish(), files)
+    return Catalog(reader.finish())
 
 
 class _Reader:
@@ -158,11 +152,10 @@ class _Reader:
 
 def _described(schedule: Schedule, task: Any) -> Schedule:
     """Owner, expected result and rollback note: the schedule's word, else its task's."""
-    without = f"none: {task.no_rollback}" if task.no_rollback else None
     from_task = {
         "owner": task.owner or None,
         "expects": task.expects or None,
-        "rollback": task.rollback_note or without,
+        "rollback": task.rollback_said,
     }
     filled = {key: value for key, value in from_task.items() if getattr(schedule, key) is None}
     return schedule.model_copy(update={**filled, "secrets": task.contract.secrets})

@@ -49,7 +49,7 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
-    kept = ledger.store.read("hmget", ledger.store.key(f"run:{run_id}"), ["message", "failed_as", "failed_why"])
+    kept = ledger.store.read("hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why"])
     if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return

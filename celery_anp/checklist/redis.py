@@ -11,7 +11,7 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from celery_anp.checklist.point import Point
 from celery_anp.errors import AnpError
-from celery_anp.reliability.keyspace import OLDEST
+from celery_anp.reliability.keyspace import too_old
 from celery_anp.reliability.store import FULL_AT, connect
 
 #: Commands that the user must not have, in a form that does nothing where it has them.
@@ -52,8 +52,7 @@ def _one(area: str, url: str, memory: Any) -> Iterator[Point]:
 
 def _version(area: str, told: dict[str, Any]) -> Point:
     version = str(told["redis_version"])
-    old = tuple(int(part) for part in version.split(".")[:2]) < OLDEST
-    return Point(area, "Redis is 6.2 or newer", f"it is {version}" if old else "", "Redis 8")
+    return Point(area, "Redis is 6.2 or newer", f"it is {version}" if too_old(version) else "", "Redis 8")
 
 
 def _password(area: str, url: str) -> Point:

@@ -10,7 +10,7 @@ from celery_anp.cli import printing
 from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson, Limit
 from celery_anp.cli.reach import ledger
-from celery_anp.cli.story import outcome, tell
+from celery_anp.cli.story import outcome, tell, tell_state
 from celery_anp.reliability.records import Operation
 from celery_anp.reliability.run import Run
 
@@ -101,10 +101,7 @@ def resolve(
 def _operate(run_id: str, what: Operation, by: str, note: str, *, json: bool) -> None:
     with ledger(to_read=False) as found:
         run = found.operate(run_id, what, operator(by), note)
-    if json:
-        printing.as_json(run.public())
-    else:
-        printing.say(f"{run.run_id} is {run.state}; `anp runs show '{run.run_id}'` tells how it goes on")
+    tell_state(run, json=json)
 
 
 def _row(run: Run) -> tuple[object, ...]:

@@ -13,6 +13,14 @@ APART = frozenset({"history", "undo"})
 BAD = frozenset({"failed", "rollback_failed", "quarantined", "parked", "expired", "rolled_back"})
 
 
+def tell_state(run: Run, *, json: bool) -> None:
+    """Print where a run stands that goes on by itself."""
+    if json:
+        printing.as_json(run.public())
+    else:
+        printing.say(f"{run.run_id} is {run.state}; `anp runs show '{run.run_id}'` tells how it goes on")
+
+
 def outcome(run: Run) -> str:
     """What came of a run, in one line.
 

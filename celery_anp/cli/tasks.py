@@ -12,6 +12,7 @@ from celery_anp.cli import printing, which_app
 from celery_anp.cli.following import follow, tell_end
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
+from celery_anp.cli.story import tell_state
 from celery_anp.errors import BadInput, BadUsage, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
@@ -73,15 +74,7 @@ def run(
         if wait:
             tell_end(follow(found, run_id), json=json)
         else:
-            tell_begun(found.run(run_id).public(), json=json)
-
-
-def tell_begun(run: dict[str, Any], *, json: bool) -> None:
-    """Print that a run was planned."""
-    if json:
-        printing.as_json(run)
-    else:
-        printing.say(f"{run['run_id']} is {run['state']}; `anp runs show '{run['run_id']}'` tells how it goes on")
+            tell_state(found.run(run_id), json=json)
 
 
 def parsed(values: list[str], texts: Collection[str] = ()) -> dict[str, Any]:
@@ -134,7 +127,7 @@ def described(task: ReliableTask) -> dict[str, Any]:
         "about": (task.__doc__ or "").strip().split("\n\n")[0] or None,
         "owner": task.owner or None,
         "expects": task.expects or None,
-        "rollback": task.rollback_note or (f"none: {task.no_rollback}" if task.no_rollback else None),
+        "rollback": task.rollback_said,
         "lock": task.lock,
         "overlap": task.overlap,
         "limit": task.limit,

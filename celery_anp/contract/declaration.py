@@ -113,6 +113,11 @@ class DeclaredTask(Task):
         return self._hook is not None or hasattr(self, "rollback")
 
     @property
+    def rollback_said(self) -> str | None:
+        """How it is undone, or why it needs not be; None where neither is said."""
+        return self.rollback_note or (f"none: {self.no_rollback}" if self.no_rollback else None)
+
+    @property
     def contract(self) -> Contract:
         """The typed border of this task."""
         own = type(self).__dict__.get("_contract")
@@ -124,11 +129,6 @@ class DeclaredTask(Task):
     def ledger(self) -> Ledger:
         """The ledger of this task's app."""
         return self.app.ledger
-
-    @property
-    def release(self) -> str:
-        """The release that this process belongs to."""
-        return self.app.release
 
     def validate_input(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> dict[str, Any]:
         """Check an input and fill in defaults.

@@ -60,7 +60,7 @@ class StateFolder:
                 expected="a folder that this user can write (--state, or ANP_STATE)",
                 given=f"{self.path}: {error.strerror}",
             ) from None
-        if not _taken(lock, fcntl.LOCK_EX, PATIENCE):
+        if not taken(lock, fcntl.LOCK_EX, PATIENCE):
             os.close(lock)
             raise AnpError(
                 "`anp up` runs already on this state folder",
@@ -79,7 +79,7 @@ class StateFolder:
         except OSError:
             return False
         try:
-            return not _taken(lock, fcntl.LOCK_SH, 0)
+            return not taken(lock, fcntl.LOCK_SH, 0)
         finally:
             os.close(lock)
 
@@ -125,7 +125,14 @@ class StateFolder:
             return password, True
 
 
-def _taken(lock: int, kind: int, patience: float) -> bool:
+def taken(lock: int, kind: int, patience: float) -> bool:
+    """Whether a lock could be taken.
+
+    Args:
+        lock: a file descriptor.
+        kind: `fcntl.LOCK_EX` or `fcntl.LOCK_SH`.
+        patience: seconds to wait for who has it.
+    """
     deadline = time.monotonic() + patience
     while True:
         try:

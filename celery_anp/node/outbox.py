@@ -142,7 +142,7 @@ class Outbox:
         return [self._cleared(_item(name, text)) for name, text in zip(found[::2], found[1::2], strict=True)]
 
     def _cleared(self, item: Item) -> Item:
-        row = self.ledger.store.key(f"run:{item.run}")
+        row = self.ledger.row_key(item.run)
         message = self.ledger.store.read("hget", row, "message") if item.run and item.text else None
         return replace(item, text=cleared(item.text, secret_values(message or "")))
 

@@ -18,7 +18,7 @@ from celery.worker import state
 
 from celery_anp.errors import LedgerUnavailable
 from celery_anp.reliability.ledger import Ledger
-from celery_anp.sending.message import list_key
+from celery_anp.sending.message import STEPS, list_key
 
 log = get_logger(__name__)
 
@@ -90,7 +90,7 @@ class Watchdog:
 
     def _lists(self, consumer: Any) -> list[str]:
         names = [queue.name for queue in consumer.task_consumer.queues]
-        return [list_key(name, priority) for name in names for priority in (0, 3, 6, 9)]
+        return [list_key(name, priority) for name in names for priority in STEPS]
 
 
 def leave() -> None:

@@ -152,11 +152,16 @@ class Keyspace(ABC):
             LedgerUnavailable: it does not answer, or is older than 6.2.
         """
         version = str(self.read("info", "server")["redis_version"])
-        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        if too_old(version):
             raise LedgerUnavailable(
                 "This Redis is too old", expected="Redis 6.2 or newer", given=version, retry_safe=False
             )
         return version
+
+
+def too_old(version: str) -> bool:
+    """Whether a Redis of this version, such as `8.0.1`, lacks what the scripts need."""
+    return tuple(int(part) for part in version.split(".")[:2]) < OLDEST
 
 
 # -- Redis' refusals in the ledger's words --------------------------------------------------------------------------

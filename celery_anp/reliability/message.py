@@ -9,6 +9,9 @@ from typing import Any
 
 from celery_anp.redaction import texts
 
+#: The header that names the secret fields of the input.
+SECRETS = "anp_secret"
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -26,6 +29,11 @@ class Opened:
     def headers(self) -> dict[str, Any]:
         """Its headers; the stamp among them is 0."""
         return dict(self.whole.get("headers") or {})
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of its secret input."""
+        return tuple(self.headers.get(SECRETS, ()))
 
     @property
     def queue(self) -> str:
@@ -73,4 +81,4 @@ def secret_values(text: str) -> list[str]:
     if not text:
         return []
     message = opened(text)
-    return [value for name in message.headers.get("anp_secret", ()) for value in texts(message.body[1].get(name))]
+    return [value for name in message.secrets for value in texts(message.body[1].get(name))]

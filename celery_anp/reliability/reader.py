@@ -11,6 +11,9 @@ from celery_anp.reliability.nodes import Node
 from celery_anp.reliability.records import Keeping
 from celery_anp.reliability.run import STATES, Run, UndoEntry, from_row
 
+#: Rows that are looked through at a time.
+PAGE = 200
+
 
 class Reader:
     """The reading half of the ledger."""
@@ -81,12 +84,12 @@ class Reader:
                     return found
         return found
 
-    def _pages(self, schedule: str | None, size: int = 200) -> Iterable[list[str]]:
+    def _pages(self, schedule: str | None) -> Iterable[list[str]]:
         index = self.store.key(f"schedule:{schedule}" if schedule else "runs")
         start = 0
-        while ids := self.store.read("zrevrange", index, start, start + size - 1):
+        while ids := self.store.read("zrevrange", index, start, start + PAGE - 1):
             yield ids
-            start += size
+            start += PAGE
 
     def nodes(self) -> list[Node]:
         """The living nodes."""
@@ -150,7 +153,9 @@ class Reader:
 
     def backlog(self) -> dict[str, int]:
         """How many runs wait: queued, delayed, blocked."""
-        return {name: int(self.store.read("zcard", self.store.key(name))) for name in ("queued", "delayed", "blocked")}
+        wanted = [("zcard", self.store.key(name)) for name in ("queued", "delayed", "blocked")]
+        queued, delayed, blocked = self.store.several(wanted)
+        return {"queued": queued, "delayed": delayed, "blocked": blocked}
 
     def row_key(self, run_id: str) -> str:
         """The key of a run's row."""

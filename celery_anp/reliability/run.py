@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from celery_anp.redaction import HIDDEN
+from celery_anp.redaction import hidden
 from celery_anp.reliability.message import opened
 from celery_anp.reliability.row import read
 
@@ -163,8 +163,7 @@ def _input(message: str) -> dict[str, Any]:
         return {}
     held = opened(message)
     args, kwargs, _ = held.body
-    secret = held.headers.get("anp_secret", ())
-    shown: dict[str, Any] = {name: HIDDEN if name in secret else value for name, value in kwargs.items()}
+    shown = hidden(kwargs, held.secrets)
     return {"args": args, **shown} if args else shown
 
 

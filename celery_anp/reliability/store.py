@@ -34,7 +34,7 @@ FULL_AT = 0.8
 NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 
 
-def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: bool = True) -> redis.Redis:
+def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3) -> redis.Redis:
     """A client that never blocks for ever.
 
     Args:
@@ -42,7 +42,6 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
             `sentinel://user:password@host:port;host:port/db?service=name`.
         timeout: seconds for connecting and for each command.
         retries: how often a command is sent again after a lost connection.
-        decode: answers as text.
 
     Returns:
         A client with its own connection pool; safe across threads and forks.
@@ -52,7 +51,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, decode: boo
         "socket_connect_timeout": timeout,
         "socket_keepalive": True,
         "health_check_interval": 30,
-        "decode_responses": decode,
+        "decode_responses": True,
         "retry": Retry(FullJitterBackoff(cap=1, base=0.05), retries),
         "retry_on_error": [ConnectionError, TimeoutError, ReadOnlyError],
         **security.tls(url),

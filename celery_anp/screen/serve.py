@@ -22,10 +22,10 @@ def serve(
     app: Celery,
     chosen: Settings,
     *,
-    port: int = 5555,
-    address: str = "127.0.0.1",
-    control: bool = False,
-    further: Sequence[str] = (),
+    port: int,
+    address: str,
+    control: bool,
+    further: Sequence[str],
 ) -> None:
     """Serve the pages until SIGTERM, SIGINT or SIGHUP.
 

@@ -18,7 +18,8 @@ from kombu.utils import json
 
 from celery_anp.contract.signature import Checked
 from celery_anp.errors import LimitExceeded
-from celery_anp.reliability.message import Opened, opened
+from celery_anp.redaction import hidden
+from celery_anp.reliability.message import SECRETS, Opened, opened
 from celery_anp.reliability.records import Message, Told
 from celery_anp.security import INPUT_LIMIT
 
@@ -26,6 +27,8 @@ from celery_anp.security import INPUT_LIMIT
 STAMP = "anp_rung"
 #: The header of a message whose task is not guarded: nothing but the broker brings it back.
 PLAIN = "anp_plain"
+#: The steps to which kombu's Redis transport rounds a priority, each with a list of its own.
+STEPS = (0, 3, 6, 9)
 #: Embedded parts of a message that make it a link of a canvas.
 LINKS = ("callbacks", "errbacks", "chain", "chord")
 #: Properties of a message that its row keeps.
@@ -70,8 +73,7 @@ def read_back(text: str) -> Opened:
 
 def list_key(queue: str, priority: int | None) -> str:
     """The broker's list for a queue and priority, as kombu's Redis transport names it."""
-    steps = (0, 3, 6, 9)
-    step = steps[bisect(steps, min(max(priority or 0, 0), 9)) - 1]
+    step = STEPS[bisect(STEPS, min(max(priority or 0, 0), 9)) - 1]
     return f"{queue}\x06\x16{step}" if step else queue
 
 
@@ -133,7 +135,7 @@ def built(
         **shown(task, checked),
     )
     if secrets := secret_fields(task):
-        message.headers["anp_secret"] = list(secrets)
+        message.headers[SECRETS] = list(secrets)
     return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")
 
 
@@ -142,8 +144,7 @@ def shown(task: Any, checked: Checked) -> dict[str, str]:
     secrets = secret_fields(task)
     if not secrets:
         return {}
-    hidden = {name: "(secret)" if name in secrets else value for name, value in checked.kwargs.items()}
-    return {"argsrepr": repr(checked.args), "kwargsrepr": repr(hidden)}
+    return {"argsrepr": repr(checked.args), "kwargsrepr": repr(hidden(checked.kwargs, secrets))}
 
 
 def secret_fields(task: Any) -> tuple[str, ...]:

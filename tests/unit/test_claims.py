@@ -37,4 +37,4 @@ def test_links_that_several_threads_begin_to_send_at_once_are_held_and_let_go(mo
     with ThreadPoolExecutor(THREADS) as several:
         assert len(list(several.map(send, range(THREADS)))) == THREADS
     assert claims._sending == {}
-    assert [thread.name for thread in claims._teller.values()] == ["anp-holding"]
+    assert [thread.name for thread in claims._teller.values()] == ["anp-claims"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import schedule_named
-from celery_anp.cli.schedules.overrides import Name, Note
+from celery_anp.cli.schedules.overrides import Name, Note, time_of
 from celery_anp.errors import BadUsage, Refused
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import Backfill, Overrides
@@ -53,7 +52,8 @@ def backfill(  # noqa: PLR0913, PLR0917 - one for each option
             Overrides(found.store).stop(name, operator(by), note)
             printing.say(f"the backfill of {name} has ended; what it planned goes on")
             return
-        ticks = _ticks(one, _time(first, "--from"), _time(last, "--to") if last else found.now() // 1000, found)
+        ends = time_of(last, "--to").timestamp() if last else found.now() / 1000
+        ticks = _ticks(one, int(time_of(first, "--from").timestamp()), int(ends), found)
         _refuse_forgotten(one, ticks[0], found, again=again)
         counts = _counts(one, ticks, found)
         if not dry_run:
@@ -103,16 +103,6 @@ def _words(ticks: list[int], note: str) -> str:
     many = f"{len(ticks)} ticks, {_iso(ticks[0])} to {_iso(ticks[-1])}"
     said = many if len(ticks) > 1 else f"the tick {_iso(ticks[0])}"
     return f"{said}: {note}" if note else said
-
-
-def _time(text: str, option: str) -> int:
-    """A point in time as epoch seconds; UTC unless it says otherwise."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        expected = "a time such as 2026-11-21T21:55:00Z or 2026-11-21"
-        raise BadUsage(f"{option} cannot be read", expected=expected, given=repr(text)) from None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
 
 
 def _iso(seconds: int) -> str:

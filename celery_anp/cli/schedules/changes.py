@@ -16,7 +16,7 @@ from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import DURATIONS, catalog, ticks_of
 from celery_anp.errors import AnpError
-from celery_anp.redaction import HIDDEN
+from celery_anp.redaction import hidden
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
 from celery_anp.reliability.nodes import Node
@@ -110,7 +110,7 @@ def _changes(live: dict[str, Any], files: dict[str, Any], secrets: tuple[str, ..
     def shown(declared: dict[str, Any], key: str) -> Any:
         if key != "input" or key not in declared:
             return declared.get(key)
-        return {name: HIDDEN if name in secrets else value for name, value in declared["input"].items()}
+        return hidden(declared["input"], secrets)
 
     return {key: {"live": shown(live, key), "files": shown(files, key)} for key in differing(live, files)}
 

@@ -11,7 +11,7 @@ from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
 from celery_anp.cli import which_app
 from celery_anp.cli.schedules.names import unknown
-from celery_anp.redaction import HIDDEN
+from celery_anp.redaction import hidden
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
 
@@ -97,5 +97,5 @@ def described(one: Schedule) -> dict[str, Any]:
         name: duration.text(value) if name in DURATIONS and value is not None else value
         for name, value in values.items()
     }
-    shown["input"] = {name: HIDDEN if name in one.secrets else value for name, value in values["input"].items()}
+    shown["input"] = hidden(values["input"], one.secrets)
     return {"name": one.name, "task": one.task, "when": one.when, **shown}

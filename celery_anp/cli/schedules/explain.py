@@ -10,7 +10,7 @@ from typing import Any
 from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
 from celery_anp.cli import printing
-from celery_anp.errors import BadUsage
+from celery_anp.cli.schedules.overrides import time_of
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import Overrides
 from celery_anp.reliability.run import Run, iso, tick_id
@@ -52,21 +52,12 @@ def explain(one: Schedule, text: str, found: Ledger) -> Explanation:
     Raises:
         BadUsage: the time cannot be read.
     """
-    tick = _moment(text)
+    tick = time_of(text, "--tick")
     seconds = int(tick.timestamp())
     run = found.find(tick_id(one.name, seconds)) or _range_with(one, tick, found)
     if run is not None:
         return Explanation(tick, _decision(run), run)
     return Explanation(tick, _undecided(one, seconds, found))
-
-
-def _moment(text: str) -> datetime:
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        expected = "a time such as 2026-11-21T21:55:00Z"
-        raise BadUsage("--tick cannot be read", expected=expected, given=repr(text)) from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def _range_with(one: Schedule, tick: datetime, found: Ledger) -> Run | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -74,6 +74,20 @@ def seconds_of(text: str, option: str) -> int:
     if seconds < 1:
         raise BadUsage(f"{option} cannot be used", expected="at least one second", given=repr(text))
     return seconds
+
+
+def time_of(text: str, option: str) -> datetime:
+    """A point in time that an option gives; UTC unless it says otherwise.
+
+    Raises:
+        BadUsage: it cannot be read.
+    """
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        expected = "a time such as 2026-11-21T21:55:00Z or 2026-11-21"
+        raise BadUsage(f"{option} cannot be read", expected=expected, given=repr(text)) from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def in_force(found: Ledger) -> dict[str, Override]:

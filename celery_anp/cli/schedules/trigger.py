@@ -11,7 +11,8 @@ from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import schedule_named
 from celery_anp.cli.schedules.overrides import Name
-from celery_anp.cli.tasks import task_named, tell_begun
+from celery_anp.cli.story import tell_state
+from celery_anp.cli.tasks import task_named
 
 
 def trigger(
@@ -39,4 +40,4 @@ def trigger(
         if wait:
             tell_end(follow(found, run_id), json=json)
         else:
-            tell_begun(found.run(run_id).public(), json=json)
+            tell_state(found.run(run_id), json=json)

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from celery_anp import duration
 from celery_anp.cli import page, printing
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger, running
-from celery_anp.cli.schedules.overrides import in_force
+from celery_anp.cli.schedules.overrides import in_force, seconds_of
 from celery_anp.cli.status.answers import (
     Answer,
     are_runs_failing,
@@ -20,7 +19,7 @@ from celery_anp.cli.status.answers import (
     is_it_slow,
     is_it_up,
 )
-from celery_anp.errors import AnpError, BadInput
+from celery_anp.errors import AnpError
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import ITSELF
 from celery_anp.settings import settings
@@ -37,11 +36,7 @@ def status(
 
     Exit code 1 if any answer is bad. Example: `anp status --window 15m`
     """
-    try:
-        seconds = duration.seconds(window)
-    except ValueError as error:
-        raise BadInput("--window cannot be read", expected=str(error), given=repr(window)) from None
-    answers = _answers(seconds)
+    answers = _answers(seconds_of(window, "--window"))
     ok = all(answer.ok for answer in answers)
     if json:
         printing.as_json({"ok": ok, "window": window, "answers": [_public(answer) for answer in answers]})

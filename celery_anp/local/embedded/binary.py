@@ -18,9 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from celery_anp.errors import AnpError
+from celery_anp.reliability.keyspace import OLDEST
 
-#: The oldest Redis that has every command we use.
-FLOOR = (6, 2)
 NAMES = ("redis-server", "valkey-server")
 #: Names the one inside the wheel.
 EMBEDDED = "embedded"
@@ -54,7 +53,7 @@ def find_server(wanted: str = "") -> Path:
     too_old = []
     for candidate in _installed():
         found = version(candidate)
-        if found >= FLOOR:
+        if found >= OLDEST:
             return candidate
         too_old.append(f"{candidate} is {_dotted(found) or 'no Redis server'}")
     return _unpacked("; ".join(too_old))
@@ -90,7 +89,7 @@ def _installed() -> Iterator[Path]:
 
 def _unpacked(too_old: str) -> Path:
     kept = Path(sys.prefix) / "share" / "anp" / "redis-server"
-    if version(kept) >= FLOOR:
+    if version(kept) >= OLDEST:
         return kept
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise _missing(f"{sys.platform} on {platform.machine()}, for which there is no wheel", too_old)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from pathlib import Path
 
 from celery_anp.errors import AnpError, BadSetting
+from celery_anp.local.state_folder import taken
 
 
 def own(folder: Path, timeout: float) -> int:
@@ -34,23 +34,12 @@ def own(folder: Path, timeout: float) -> int:
             expected="a folder that this user can write (ANP_STATE, or --state)",
             given=f"{folder}: {error.strerror}",
         ) from None
-    return _locked(lock, folder, timeout)
-
-
-def _locked(lock: int, folder: Path, timeout: float) -> int:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(lock)
-                raise AnpError(
-                    "The state folder is in use by another process",
-                    expected="one `anp up` or command on a state folder at a time; stop the other one",
-                    given=str(folder),
-                    retry_safe=True,
-                ) from None
-            time.sleep(0.05)
-        else:
-            return lock
+    if not taken(lock, fcntl.LOCK_EX, timeout):
+        os.close(lock)
+        raise AnpError(
+            "The state folder is in use by another process",
+            expected="one `anp up` or command on a state folder at a time; stop the other one",
+            given=str(folder),
+            retry_safe=True,
+        )
+    return lock

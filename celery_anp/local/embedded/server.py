@@ -21,10 +21,11 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from celery_anp.errors import AnpError, BadSetting, LedgerUnavailable
-from celery_anp.local.embedded.binary import FLOOR, find_server, version
+from celery_anp.local.embedded.binary import find_server, version
 from celery_anp.local.embedded.folder import own
 from celery_anp.process import bound
 from celery_anp.process.port import HOST, free
+from celery_anp.reliability.keyspace import OLDEST
 from celery_anp.settings import settings
 
 #: Another process may take a free port between our look and Redis' bind.
@@ -72,9 +73,9 @@ class RedisServer:
         return cls(folder, LEDGER, port=port, server=server)
 
     @classmethod
-    def cache(cls, folder: Path, *, port: int | None = None, server: Path | None = None) -> Self:
+    def cache(cls, folder: Path) -> Self:
         """A Redis for the site's cache: keeps nothing on disk, evicts what is least used."""
-        return cls(folder, CACHE, port=port, server=server)
+        return cls(folder, CACHE)
 
     @property
     def url(self) -> str:
@@ -107,7 +108,8 @@ class RedisServer:
         """
         if self.alive:
             return self
-        self._own_folder(timeout)
+        if self._lock is None:
+            self._lock = own(self.folder, timeout)
         try:
             server = self._fit_server()
             for left in reversed(range(PORT_TRIES)):
@@ -144,15 +146,10 @@ class RedisServer:
         """A client that tries each command once, for 1 s at most."""
         return Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=1.0, socket_connect_timeout=1.0)
 
-    def _own_folder(self, timeout: float) -> None:
-        if self._lock is not None:
-            return
-        self._lock = own(self.folder, timeout)
-
     def _fit_server(self) -> Path:
         server = self._server or find_server(settings().redis_server)
         found = version(server)
-        if found < FLOOR:
+        if found < OLDEST:
             what = "This Redis is too old" if found else "This is no Redis server that can be started"
             told = ".".join(map(str, found)) or "no version"
             raise AnpError(what, expected="6.2 or newer", given=f"{server} says {told}")
