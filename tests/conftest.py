@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from redis import Redis
 
@@ -28,8 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What the tests in containers, on a WordPress and on MariaDB need."""
     choices = ("off", "on", "required")
     parser.addoption("--stack", choices=choices, default="off", help="run the tests in containers, where Docker is")
-    wanted = "run the tests on MariaDB, where it is installed; required: fail where it is not"
-    parser.addoption("--mariadb", choices=choices, default="on", help=wanted)
+    wanted = "what tests of a program that is not installed (mariadbd, php, openssl) do"
+    parser.addoption("--missing", choices=("skip", "fail"), default="skip", help=wanted)
     choices = ("off", "only", "on")
     parser.addoption("--long", choices=choices, default="off", help="run the tests marked `long`: only them, or all")
     choices = ("off", "auto", "required")
@@ -46,7 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ANP_APP"] = "worker.app:app"
     os.environ["ANP_TASKS"] = TASKS
     os.environ["ANP_LEASE"] = "3"
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     read.cache_clear()
+    # How long an example takes is the machine's affair: other tests run beside it.
+    hypothesis.settings.register_profile("tests", deadline=None)
+    hypothesis.settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -79,14 +85,32 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         app.backend.remove_pending_result = lambda result: result
 
 
+def without(request: pytest.FixtureRequest, lacking: str) -> None:
+    """Skip a test, or fail it with `--missing=fail`, where something is lacking."""
+    if lacking and request.config.getoption("--missing") == "fail":
+        pytest.fail(lacking)
+    if lacking:
+        pytest.skip(lacking)
+
+
+@pytest.fixture(scope="session")
+def openssl(request: pytest.FixtureRequest) -> str:
+    """The program."""
+    without(request, "" if shutil.which("openssl") else "openssl is not installed")
+    return "openssl"
+
+
+@pytest.fixture(scope="session")
+def php(request: pytest.FixtureRequest) -> str:
+    """The program."""
+    without(request, "" if shutil.which("php") else "php is not installed (Debian: php-cli)")
+    return "php"
+
+
 @pytest.fixture(scope="session")
 def mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDB]:
     """A real MariaDB, one for each process of the test run."""
-    wanted, lacking = request.config.getoption("--mariadb"), missing()
-    if lacking and wanted == "required":
-        pytest.fail(lacking)
-    if lacking or wanted == "off":
-        pytest.skip(lacking or "--mariadb=off")
+    without(request, missing())
     # A socket's path may have 107 characters; pytest's folders are longer.
     with tempfile.TemporaryDirectory(prefix="anp-db-") as folder, MariaDB(Path(folder)) as server:
         yield server

@@ -41,6 +41,8 @@ NAMES = (
          "integration/test_links.py"),
     Name("celery.backends.base:Backend.chord_error_from_stack", "canvas/chords.py", "a chord waits for what passes",
          "integration/test_canvas.py"),
+    Name("celery.backends.redis:RedisBackend._chord_part_return_script", "canvas/chords.py",
+         "whether Celery counts a part once", "unit/test_chords.py", (5, 7)),
     Name("celery.backends.redis:RedisBackend._chord_publish_claim_expires", "canvas/chords.py",
          "a claim does not outlive its holder for long", "integration/test_links.py", (5, 7)),
     Name("celery.backends.redis:RedisBackend._chord_cleanup_script", "canvas/chords.py",

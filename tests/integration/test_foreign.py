@@ -74,6 +74,8 @@ def project(
         made.start("-A", "proj", "beat", "-S", "anp", "-l", "INFO", ANP_SCHEDULES="night.toml")
         # Beat waits for nobody: its first look at the worker may be before it is there.
         eventually(lambda: "hello ann" in made.run("-A", "proj", "runs", "list").stdout, LONG, "its beat to greet")
+        wrong = [answer for answer in made.read("-A", "proj", "status")["answers"] if not answer["ok"]]
+        assert wrong == [], "nothing is bad for want of a site"
         yield made
     finally:
         for child in made.started:
@@ -92,10 +94,12 @@ def test_it_is_named_three_ways_and_looks_for_its_own_broker(project: Project) -
     assert names(project.read("schedules", "list", ANP_APP="proj:app")) == expected
     unnamed = project.run("schedules", "list")
     assert (unnamed.returncode, "-A" in unnamed.stderr) == (1, True), unnamed.stderr
-    (project.folder / "pyproject.toml").write_text(foreign.PYPROJECT)
-    assert names(project.read("schedules", "list")) == expected
-    wrong = [answer for answer in project.read("status")["answers"] if not answer["ok"]]
-    assert wrong == [], "nothing is bad for want of a site"
+    named = project.folder / "pyproject.toml"
+    named.write_text(foreign.PYPROJECT)
+    try:
+        assert names(project.read("schedules", "list")) == expected
+    finally:
+        named.unlink()
 
 
 def test_its_guarded_tasks_are_seen_and_run(project: Project) -> None:

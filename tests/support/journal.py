@@ -19,8 +19,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: Seconds between two looks at a gate.
-LOOK = 0.01
+from tests.support.eventually import eventually
+
+#: Seconds after which nobody opens a gate any more.
+NOBODY = 120.0
 Line = dict[str, Any]
 
 
@@ -98,8 +100,7 @@ class Journal:
     def wait_at(self, gate: str, **fields: Any) -> None:
         """Say that this process stands at a gate, and wait while it is closed, as it is at first."""
         self.write("at", name=gate, **fields)
-        while not self._gate(gate).exists():
-            time.sleep(LOOK)
+        eventually(self._gate(gate).exists, NOBODY, f"somebody to open {gate}")
 
     def open(self, gate: str) -> None:
         """Let everybody through, now and later."""

@@ -6,6 +6,7 @@ Limit: it sees what Redis holds; that the right thing was done is the model's to
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,7 +124,7 @@ class Look:
         assert places == expected, f"{run_id}, at {row['at']!r}, stands in {places}"
         if row["at"] == "node":
             mark = self.members(f"running:{row['node']}")[run_id]
-            assert mark.partition("|")[0] == row["fence"], f"{run_id}: {mark}"
+            assert re.fullmatch(rf"{row['fence']}\|.+", mark), f"{run_id}: {mark}"
             assert int(row["fence"]) <= int(self.values["ledger:fence"])
 
     def _check_end(self, run_id: str, row: dict[str, str]) -> None:

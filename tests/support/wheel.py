@@ -12,11 +12,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 #: What only the extras need; the environment of the tests has it, so it is refused there.
 EXTRAS = ("flower", "tornado", "sqlalchemy", "pymysql", "defusedxml", "starlette", "uvicorn", "jinja2")
-REFUSING = f"""
+
+
+def refusing(*packages: str) -> str:
+    """A piece of Python behind which some packages cannot be imported."""
+    return f"""
 import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {EXTRAS!r}:
+        if name.partition(".")[0] in {packages!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}: it is not the engine's")
 sys.meta_path.insert(0, Refuse())
 """
@@ -59,7 +63,7 @@ def install(folder: Path) -> Installed:
     (packages,) = (home / "lib").glob("python*/site-packages")
     # A folder that a .pth names is only a folder: the editable install in it, itself a .pth, is not followed.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    (packages / "sitecustomize.py").write_text(REFUSING, encoding="utf-8")
+    (packages / "sitecustomize.py").write_text(refusing(*EXTRAS), encoding="utf-8")
     # The programs of what it depends on, as pip would have put them there.
     (home / "bin" / "celery").write_text(
         f"#!{python}\nimport sys\nfrom celery.__main__ import main\nsys.exit(main())\n", encoding="utf-8"

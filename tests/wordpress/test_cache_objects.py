@@ -34,11 +34,13 @@ def heard(client: Redis) -> Iterator[list[str]]:
                 if command.upper().startswith(("DEL ", "UNLINK ")):
                     found.extend(command.split()[1:])
 
-        thread = threading.Thread(target=listen)
+        thread = threading.Thread(target=listen, daemon=True)
         thread.start()
-        yield found
-        client.echo("the end")
-        thread.join(10)
+        try:
+            yield found
+        finally:
+            client.echo("the end")
+            thread.join(10)
 
 
 def page(lab: Lab, post: int) -> int:
