@@ -12,6 +12,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / (sys.argv[1] if len(sys.argv) > 1 else "secrets")
@@ -47,13 +48,26 @@ def write(name: str, text: str) -> None:
         os.chown(path, CONTAINER_USER, CONTAINER_USER)
 
 
+def address(name: str, url: str) -> None:
+    """A URL with a password in it, written anew for another password; one that leads elsewhere is the operator's."""
+    path = FOLDER / name
+    if not path.exists() or _place(path.read_text(encoding="utf-8").strip()) == _place(url):
+        write(name, url)
+
+
+def _place(url: str) -> tuple[str, str | None, str, str, str]:
+    """A URL without its password."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.username, parts.netloc.rpartition("@")[2], parts.path, parts.query
+
+
 def user(name: str, secret: str, rights: str) -> str:
     """One line of a Redis ACL file; only the hash of the password stands in it."""
     return f"user {name} on #{hashlib.sha256(secret.encode()).hexdigest()} {rights}\n"
 
 
 def main() -> int:
-    """Make what is missing, and derive the rest anew."""
+    """Make what is missing, and derive the Redis users and the stack's own addresses anew."""
     os.umask(0o077)
     FOLDER.mkdir(exist_ok=True, parents=True)
     # The folder may be entered, so that the engine can mount single files for another user.
@@ -73,10 +87,10 @@ def main() -> int:
     cache_acl = off + HEALTH + user("anp", cache, f"~anp:site:* ~anp:wp:* resetchannels {WORKING} +flushdb")
     write("ledger_acl", ledger_acl.strip())
     write("cache_acl", cache_acl.strip())
-    write("redis_url", f"redis://anp:{worker}@redis:6379/0")
-    write("flower_redis_url", f"redis://flower:{flower}@redis:6379/0")
-    write("cache_url", f"redis://anp:{cache}@cache:6379/0")
-    write("database_url", f"mysql+pymysql://anp:{site}@mariadb/site?charset=utf8mb4")
+    address("redis_url", f"redis://anp:{worker}@redis:6379/0")
+    address("flower_redis_url", f"redis://flower:{flower}@redis:6379/0")
+    address("cache_url", f"redis://anp:{cache}@cache:6379/0")
+    address("database_url", f"mysql+pymysql://anp:{site}@mariadb/site?charset=utf8mb4")
     if not (FOLDER / "alert_url").exists():
         write("alert_url", "")
     if not (ROOT / ".env").exists():
