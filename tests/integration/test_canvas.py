@@ -153,6 +153,7 @@ def test_a_full_ledger_keeps_back_errbacks_and_changes_no_error(started: Started
     assert "Pool callback raised exception" not in stack.processes[0].said()
 
 
+@pytest.mark.long
 def test_errbacks_that_do_not_end_or_exit_hold_up_no_other_links(started: Started) -> None:
     stack, path = started.stack, started.path
     errbacks = [noted.s(path=path, gate="held"), exits.s(path=path)] * 6

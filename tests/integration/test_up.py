@@ -146,6 +146,7 @@ def test_the_other_commands_find_it_while_it_runs_and_after_it_has_stopped(stack
     assert (refused.returncode, "anp up" in refused.stderr) == (1, True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_all_of_it(stack: Up, number: signal.Signals) -> None:
     stack.start()

@@ -124,6 +124,7 @@ def test_what_is_worth_warming_is_the_most_viewed_then_the_sitemap(
     assert set(hottest) <= set(found)
 
 
+@pytest.mark.long
 def test_the_figures_of_each_warming_are_kept_and_compared(stack: Stack, reader: httpx.Client) -> None:
     assert anp("cache", "compare").returncode == 1
     first, second = ended(stack, warm_pages, pages=30), ended(stack, warm_pages, pages=30)
