@@ -54,8 +54,9 @@ check: $(READY)  ## lint (Python and Lua), format, types, import rules, the quic
 	@$(BIN)/python -m tests.lua
 	@$(BIN)/python -m tests.model --quick
 
-model: $(READY)  ## the long search of the protocol model (about 20 minutes)
+model: $(READY)  ## the long searches: of the protocol model (7 to 15 minutes), and of the scripts against theirs (minutes)
 	@$(BIN)/python -m tests.model --long
+	@LEDGER_MACHINE=long $(BIN)/python -m pytest -k "whatever_happens and 50" tests/integration/test_ledger_machine.py
 
 bench: $(READY)  ## guarded against plain Celery, as ratios
 	@$(BIN)/python -m tests.bench $(ARGS)
