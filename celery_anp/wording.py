@@ -1,0 +1,80 @@
+"""What is told of a value that may refuse to be told: an exception whose `__str__` raises, half a letter, megabytes.
+
+Whatever is kept of a body's error or result goes through here, so that no ending is lost over its words.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+#: Bytes of a name of a class.
+NAME = 200
+_name = type.__dict__["__name__"]
+
+
+def name_of(value: object) -> str:
+    """The name of a value's class."""
+    return cut(_name.__get__(type(value)), NAME)
+
+
+def words(value: object, most: int) -> str:
+    """What a value says of itself, as text that any reader takes.
+
+    Args:
+        value: anything, such as an exception.
+        most: bytes of UTF-8 that are kept of it.
+
+    Returns:
+        Its words; a sentence in their place where it has none.
+    """
+    try:
+        return cut(str(value), most)
+    except Exception as error:
+        return cut(f"({name_of(value)} cannot say what it is: its __str__ raised {name_of(error)})", most)
+
+
+def shown(value: object, most: int) -> str:
+    """How a value is written, at most so many bytes of it; a sentence in its place where it cannot be."""
+    try:
+        return cut(repr(value), most)
+    except Exception as error:
+        return cut(f"({name_of(value)} cannot be shown: its __repr__ raised {name_of(error)})", most)
+
+
+def cut(text: str, most: int) -> str:
+    """The beginning of a text. Half a letter, as in the name of a file that is no UTF-8, is written out: `\\udce9`.
+
+    Args:
+        text: any string, of a class of its own too.
+        most: bytes of UTF-8 that are kept of it.
+    """
+    kept = str.encode(str.__getitem__(text, slice(most)), "utf-8", "backslashreplace")
+    return kept[:most].decode("utf-8", "ignore")
+
+
+def whole(text: str) -> str:
+    """A text without half letters: they are written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def trace(error: BaseException, most: int) -> str:
+    """The end of an exception's traceback, with those that led to it.
+
+    Args:
+        error: the exception.
+        most: bytes of UTF-8 that are kept of it.
+    """
+    try:
+        whole = "".join(traceback.format_exception(error))
+    except Exception as failed:
+        return f"({name_of(error)} has no traceback that can be told: {name_of(failed)})"
+    kept = whole[-most:].encode("utf-8", "backslashreplace")
+    return kept[-most:].decode("utf-8", "ignore")
+
+
+def speaks(error: BaseException) -> bool:
+    """Whether an exception lets itself be asked what Celery asks of one."""
+    try:
+        return isinstance(str(error), str) and isinstance(repr(error), str) and bool(error) in (True, False)
+    except Exception:
+        return False
