@@ -5,6 +5,7 @@ Whatever is kept of a body's error or result goes through here, so that no endin
 
 from __future__ import annotations
 
+import json
 import traceback
 
 #: Bytes of a name of a class.
@@ -22,7 +23,7 @@ def words(value: object, most: int) -> str:
 
     Args:
         value: anything, such as an exception.
-        most: bytes of UTF-8 that are kept of it.
+        most: bytes that are kept of it, as JSON writes them.
 
     Returns:
         Its words; a sentence in their place where it has none.
@@ -46,10 +47,20 @@ def cut(text: str, most: int) -> str:
 
     Args:
         text: any string, of a class of its own too.
-        most: bytes of UTF-8 that are kept of it.
+        most: bytes that are kept of it, as JSON writes them.
     """
-    kept = str.encode(str.__getitem__(text, slice(most)), "utf-8", "backslashreplace")
-    return kept[:most].decode("utf-8", "ignore")
+    kept = whole(str.__getitem__(text, slice(most)))
+    while (size := len(json.dumps(kept)) - 2) > most:
+        kept = kept[: len(kept) * most // size]
+    return kept
+
+
+def end_of(text: str, most: int) -> str:
+    """The end of a text, as `cut` keeps its beginning."""
+    kept = whole(text[-most:])
+    while (size := len(json.dumps(kept)) - 2) > most:
+        kept = kept[len(kept) - len(kept) * most // size :]
+    return kept
 
 
 def whole(text: str) -> str:
@@ -62,14 +73,12 @@ def trace(error: BaseException, most: int) -> str:
 
     Args:
         error: the exception.
-        most: bytes of UTF-8 that are kept of it.
+        most: bytes that are kept of it, as JSON writes them.
     """
     try:
-        whole = "".join(traceback.format_exception(error))
+        return end_of("".join(traceback.format_exception(error)), most)
     except Exception as failed:
         return f"({name_of(error)} has no traceback that can be told: {name_of(failed)})"
-    kept = whole[-most:].encode("utf-8", "backslashreplace")
-    return kept[-most:].decode("utf-8", "ignore")
 
 
 def speaks(error: BaseException) -> bool:

@@ -98,7 +98,7 @@ def failed(task: DeclaredTask, error: BaseException, status: str = "FAILURE") ->
     if not _is_kept(task):
         return ""
     try:
-        stored = task.backend.encode_result(tellable(error), status)
+        stored = task.backend.limited(tellable(error), status)
         return _meta(task, stored, status, told_trace(task, error), [])
     except Exception as refused:
         log.warning("Celery's record of how %s ended is a plain one: %s", task.request.id, words(refused, ERROR_LIMIT))

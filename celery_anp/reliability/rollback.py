@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery_anp.errors import Refused
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.retry import Retries
 from celery_anp.reliability.run import UndoEntry
@@ -55,6 +56,8 @@ class UndoLog:
             kept = self._entries[index]
             if kept.outcome in ("undone", "skipped"):
                 continue
+            if not kept.attempt:
+                raise Refused(f"Undo entry {index} of {self._attempt.run_id} cannot be read", given=str(kept.data))
             self._current = Entry(kept.name, kept.data, index)
             yield self._current
             self._mark("skipped" if self._current.skipped else "undone", self._current.skipped)

@@ -11,6 +11,7 @@ from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
     ConnectionError,
+    DataError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -148,4 +149,6 @@ def translate(error: Exception) -> LedgerFull | LedgerUnavailable:
         return keyspace.silent(given)
     if isinstance(error, NOT_NOW) or keyspace.NOT_NOW.search(given):
         return keyspace.not_now(given)
-    return keyspace.impossible(given)
+    if isinstance(error, (ResponseError, DataError, UnicodeError)):
+        return keyspace.impossible(given)
+    return keyspace.silent(given)
