@@ -127,7 +127,8 @@ def test_a_body_is_entered_once_and_ends_with_a_name_however_it_ends(
 
 
 @pytest.mark.long
-@settings(FEW, max_examples=200)
+@pytest.mark.timeout(900)
+@settings(FEW, max_examples=60)
 @given(st.lists(plans, min_size=8, max_size=24))
 def test_the_same_of_thousands_of_bodies(stack: Stack, given: list[tuple[str, Plan]]) -> None:
     end_all(stack, given)
