@@ -30,7 +30,7 @@ from celery_anp.security import UNDO_ENTRY_LIMIT
 from celery_anp.sending import publisher
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.draft import draft
-from celery_anp.sending.message import LINKS, STAMP, built, read_back, written
+from celery_anp.sending.message import LINKS, STAMP, built, check_size, read_back, written
 
 log = get_task_logger(__name__)
 
@@ -196,6 +196,7 @@ class ReliableTask(DeclaredTask):
         Raises:
             Retry: the run is tried again; or `exc`, or `MaxRetriesExceededError` when it was tried often enough.
             BadUsage: `countdown` or `eta` is no time within a century.
+            BadInput, LimitExceeded: the changed input does not fit.
         """
         if not self.attempt:
             return super().retry(args, kwargs, exc, throw, eta, countdown, max_retries, **options)
@@ -218,4 +219,6 @@ class ReliableTask(DeclaredTask):
         replaced = self.contract.named[: len(args or ())]
         inherited = {name: value for name, value in self.request.kwargs.items() if name not in replaced}
         checked = self.contract.check(self.request.args if args is None else args, {**inherited, **(kwargs or {})})
-        return message.with_body([list(checked.args), checked.kwargs, message.body[2]]).text(json.dumps)
+        changed = message.with_body([list(checked.args), checked.kwargs, message.body[2]])
+        check_size(self.name, len(json.dumps(changed.headers)) + len(json.dumps(changed.body)))
+        return changed.text(json.dumps)

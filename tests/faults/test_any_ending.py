@@ -21,7 +21,7 @@ from celery_anp.local.embedded.server import RedisServer
 from celery_anp.reliability.run import Run
 from celery_anp.security import ERROR_LIMIT
 from celery_anp.wording import name_of
-from tests.faults import anyhow
+from tests.faults import anyhow, oddities
 from tests.support.eventually import eventually
 from tests.support.probe import add
 from tests.support.stack import Stack, on_empty_redis
@@ -33,13 +33,13 @@ FILE = "not a csv: caf\udce9.txt"
 
 Plan = dict[str, Any]
 texts = st.text(st.characters(exclude_categories=()), max_size=30) | st.just(FILE) | st.just("x\x00\x1b[2J|\n")
-errors = st.fixed_dictionaries({"kind": st.sampled_from(anyhow.KINDS), "text": texts})
+errors = st.fixed_dictionaries({"kind": st.sampled_from(oddities.KINDS), "text": texts})
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-values = st.fixed_dictionaries({"value": plain}) | st.fixed_dictionaries({"odd": st.sampled_from(sorted(anyhow.ODD))})
+values = st.fixed_dictionaries({"value": plain}) | st.fixed_dictionaries({"odd": st.sampled_from(sorted(oddities.ODD))})
 said = st.fixed_dictionaries({"text": texts}, optional={"error": errors})
 pauses = st.sampled_from(["2", [], -1, float("nan"), float("inf"), 1e12, 10**400, "never", ""])
 PLANS: dict[str, st.SearchStrategy[Plan]] = {
@@ -113,12 +113,12 @@ def is_told(run: Run) -> None:
 
 @FEW
 @given(st.lists(plans, min_size=8, max_size=16))
-@example([("raise", {"error": {"kind": kind, "text": FILE}}) for kind in anyhow.KINDS])
-@example([("return", {"odd": odd}) for odd in anyhow.ODD])
-@example([("record", {"text": FILE, "odd": odd}) for odd in anyhow.ODD])
+@example([("raise", {"error": {"kind": kind, "text": FILE}}) for kind in oddities.KINDS])
+@example([("return", {"odd": odd}) for odd in oddities.ODD])
+@example([("record", {"text": FILE, "odd": odd}) for odd in oddities.ODD])
 @example([(word, {"text": FILE}) for word in ("reject", "requeue", "by hand", "retry", "retry in vain")])
-@example([("reject", {"text": "", "error": {"kind": kind, "text": FILE}}) for kind in anyhow.OWN])
-@example([("retry", {"text": "", "error": {"kind": kind, "text": FILE}}) for kind in anyhow.OWN])
+@example([("reject", {"text": "", "error": {"kind": kind, "text": FILE}}) for kind in oddities.OWN])
+@example([("retry", {"text": "", "error": {"kind": kind, "text": FILE}}) for kind in oddities.OWN])
 @example([("ignore", {"text": FILE, "own": own, "odd": "object"}) for own in (False, True)])
 def test_a_body_is_entered_once_and_ends_with_a_name_however_it_ends(
     stack: Stack, given: list[tuple[str, Plan]]
@@ -142,7 +142,7 @@ def end_all(stack: Stack, given: list[tuple[str, Plan]]) -> None:
         in_the_past = word == "retry when" and plan["value"] == -1
         assert run.attempts <= 1 + (word in AGAIN or in_the_past), (word, plan, run)
         if word == "raise":
-            assert (run.state, run.error and run.error["type"]) == ("failed", name_of(anyhow.error_of(plan["error"])))
+            assert (run.state, run.error and run.error["type"]) == ("failed", name_of(oddities.error_of(plan["error"])))
         if word == "ignore":
             assert run.state == "succeeded"
         if word in ("reject", "retry in vain", "retry when"):
@@ -151,12 +151,12 @@ def end_all(stack: Stack, given: list[tuple[str, Plan]]) -> None:
 
 @FEW
 @given(st.lists(errors, min_size=8, max_size=16))
-@example([{"kind": kind, "text": FILE} for kind in anyhow.KINDS])
+@example([{"kind": kind, "text": FILE} for kind in oddities.KINDS])
 def test_celerys_autoretry_enters_a_body_as_often_as_it_says(stack: Stack, given: list[dict[str, str]]) -> None:
     sent = [send(stack, anyhow.auto, {"word": "raise", "plan": {"error": error}}) for error in given]
     for error, result in zip(given, sent, strict=True):
         run = ended(stack, result)
-        may_retry = isinstance(anyhow.error_of(error), Exception)
+        may_retry = isinstance(oddities.error_of(error), Exception)
         assert (run.state, run.attempts <= 1 + may_retry) == ("failed", True), (error, run)
 
 
@@ -224,6 +224,12 @@ def test_the_error_is_named(stack: Stack, kind: str, text: str, says: str) -> No
     assert (says in run.error["message"], says in run.reason, says in str(result.result)) == (True, True, True), run
 
 
+def test_a_retry_with_an_input_that_is_too_large_is_refused_where_it_is_asked_for(stack: Stack) -> None:
+    plan = {"path": str(stack.folder / "entered"), "text": FILE, "times": 20_000}
+    run = ended(stack, send(stack, anyhow.body, {"word": "retry with", "plan": plan}))
+    assert (run.state, run.attempts, run.error and run.error["type"]) == ("failed", 1, "LimitExceeded")
+
+
 @pytest.mark.parametrize("kind", ["many", "large", "ValueError"])
 def test_celerys_record_of_a_failure_has_the_limit_that_the_row_has(stack: Stack, kind: str) -> None:
     error = {"kind": kind, "text": "ü" * 30_000 if kind == "ValueError" else "ü" * 10}
@@ -240,11 +246,15 @@ def test_celerys_record_of_a_failure_has_the_limit_that_the_row_has(stack: Stack
 
 
 def test_what_an_operator_reads_of_them(stack: Stack) -> None:
-    listed = stack.anp("runs", "list", "--json", "--limit", "10000")
-    runs = json.loads(listed.stdout, parse_constant=pytest.fail)
-    assert len(runs) > 50
-    assert stack.anp("runs", "list", "--limit", "10000").returncode == 0
-    odd = [run["run_id"] for run in runs if "\\ud" in run["reason"]][:3]
-    for run_id in odd:
-        assert stack.anp("runs", "show", run_id).returncode == 0
-    assert odd
+    errors = [{"kind": kind, "text": FILE} for kind in oddities.OWN]
+    sent = [send(stack, anyhow.body, {"word": "raise", "plan": {"error": error}}).id for error in errors]
+    sent += [send(stack, anyhow.body, {"word": "return", "plan": {"odd": odd}}).id for odd in oddities.ODD]
+    for run_id in sent:
+        stack.ends(run_id)
+    listed = json.loads(stack.anp("runs", "list", "--json", "-n", "1000").stdout, parse_constant=pytest.fail)
+    assert set(sent) <= {run["run_id"] for run in listed}
+    table = stack.anp("runs", "list", "-n", "1000").stdout
+    assert all(run_id in table for run_id in sent)
+    told = [run["run_id"] for run in listed if "caf\\udce9" in run["reason"]]
+    shown = stack.anp("runs", "show", told[0])
+    assert (shown.returncode, "caf\\udce9" in shown.stdout) == (0, True)
