@@ -9,9 +9,10 @@ The ledger decides at begin whether there is anything to do, and at settle wheth
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from uuid import uuid4
 
+from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_task_logger
 from kombu.utils import json
@@ -40,6 +41,13 @@ class ReliableTask(DeclaredTask):
 
     abstract = True
     Request = "celery_anp.seams.request:RunRequest"
+    _before_start: ClassVar[Callable[..., None] | None] = None
+
+    @classmethod
+    def start_with_body(cls) -> None:
+        """Its `before_start` is the body's first step: Celery calls it before the run begins, when it cannot end."""
+        if cls.before_start is not Task.before_start:
+            cls._before_start, cls.before_start = cls.before_start, Task.before_start
 
     def replace(self, sig: Any) -> Any:
         """Celery would give the replacement this run's id, which has its row already.
@@ -67,6 +75,8 @@ class ReliableTask(DeclaredTask):
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
         if self.request.is_eager or self.attempt:
+            if not self.attempt:
+                self._start(args, kwargs)
             return self.run(*args, **kwargs)
         begun = self._begin(args, kwargs)
         attempt = self._attempt(begun)
@@ -87,6 +97,7 @@ class ReliableTask(DeclaredTask):
             self._roll_back(ends, args, kwargs)
         checked = self._check_stored(ends, args, kwargs)
         try:
+            self._start(args, kwargs)
             value = self.run(*checked.args, **checked.values)
             result = self.contract.check_result(value)
             as_expected = bool(self.confirm(value)) if self.confirm else True
@@ -171,6 +182,7 @@ class ReliableTask(DeclaredTask):
         count = len(undo)
         try:
             values = self.contract.check(args, kwargs)
+            self._start(args, kwargs)
             self._hook_of()(undo, *values.args, **values.values)
         except LostOwnership as lost:
             ends.late(lost)
@@ -182,6 +194,10 @@ class ReliableTask(DeclaredTask):
             unhandled = Refused(f"the hook left {left} undo entries unhandled", retry_safe=True)
             ends.rollback_failed(undo, unhandled)
         ends.rolled_back(count)
+
+    def _start(self, args: Any, kwargs: Any) -> None:
+        if self._before_start is not None:
+            self._before_start(self.request.id, args, kwargs)
 
     def _hook_of(self) -> Callable[..., Any]:
         hook = self._hook

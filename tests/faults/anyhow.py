@@ -94,7 +94,7 @@ def unhook(self: Any, undo: Any, path: str, plan: str) -> None:
         act(self, **json.loads(plan))
 
 
-HANDLERS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+HANDLERS = ("on_success", "on_failure", "on_retry", "after_return")
 SIGNALS = {
     "task_prerun": task_prerun, "task_postrun": task_postrun, "task_success": task_success,
     "task_failure": task_failure, "task_retry": task_retry,

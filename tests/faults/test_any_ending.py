@@ -189,12 +189,20 @@ def test_a_hook_that_is_tried_again_says_why(stack: Stack, kind: str) -> None:
 @pytest.mark.parametrize("how", ["ends well", "fails", "retries"])
 def test_handlers_and_receivers_that_raise_change_no_ending(stack: Stack, how: str) -> None:
     error = {"kind": "Silent", "text": FILE}
-    where = (*(name for name in anyhow.HANDLERS if name != "before_start"), *anyhow.SIGNALS)
+    where = (*anyhow.HANDLERS, *anyhow.SIGNALS)
     sent = [(name, send(stack, anyhow.handled, error, where=name, how=how)) for name in where]
     for name, result in sent:
         run = stack.ends(result.id, 30)
         assert (run.losses, run.attempts, entered(stack)[run.run_id]) == (0, *[1 + (how == "retries")] * 2), name
         assert run.state == ("failed" if how == "fails" else "succeeded")
+
+
+@pytest.mark.parametrize("kind", ["ValueError", "Silent", "SystemExit"])
+def test_what_is_raised_before_the_body_starts_is_how_it_ends(stack: Stack, kind: str) -> None:
+    error = {"kind": kind, "text": FILE}
+    run = stack.ends(send(stack, anyhow.handled, error, where="before_start", how="ends well").id)
+    assert (run.state, run.attempts, run.losses) == ("failed", 1, 0)
+    assert (entered(stack)[run.run_id], run.error and run.error["type"]) == (0, kind)
 
 
 def test_a_handler_that_ends_its_process_changes_no_ending(stack: Stack) -> None:
