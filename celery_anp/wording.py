@@ -49,7 +49,7 @@ def cut(text: str, most: int) -> str:
         text: any string, of a class of its own too.
         most: bytes that are kept of it, as JSON writes them.
     """
-    kept = whole(str.__getitem__(text, slice(most)))
+    kept = _whole(str.__getitem__(text, slice(most)))
     while (size := len(json.dumps(kept)) - 2) > most:
         kept = kept[: len(kept) * most // size]
     return kept
@@ -57,15 +57,10 @@ def cut(text: str, most: int) -> str:
 
 def end_of(text: str, most: int) -> str:
     """The end of a text, as `cut` keeps its beginning."""
-    kept = whole(text[-most:])
+    kept = _whole(text[-most:])
     while (size := len(json.dumps(kept)) - 2) > most:
         kept = kept[len(kept) - len(kept) * most // size :]
     return kept
-
-
-def whole(text: str) -> str:
-    """A text without half letters: they are written out."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def trace(error: BaseException, most: int) -> str:
@@ -87,3 +82,7 @@ def speaks(error: BaseException) -> bool:
         return isinstance(str(error), str) and isinstance(repr(error), str) and bool(error) in (True, False)
     except Exception:
         return False
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -31,7 +31,6 @@ from celery_anp.reliability.records import (
 )
 from celery_anp.reliability.run import Run
 from celery_anp.settings import Settings
-from celery_anp.wording import whole
 
 _WHEN: dict[str, str] = {
     "retry": "a run that failed, was rolled back, cancelled, quarantined, skipped or expired",
@@ -181,9 +180,8 @@ class Ledger(Reader):
             LostOwnership: the attempt does not own the run any more.
             BadRequest: Redis cannot store this.
         """
-        # Redis reads no JSON with half a letter in it, and nobody could settle
-        told = {name: whole(value) if isinstance(value, str) else value for name, value in data.items()}
-        text = json.dumps(told, ensure_ascii=False).encode()
+        # half a letter, as in the name of a file that is no UTF-8: Redis reads no JSON with it, and nobody could settle
+        text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
         state, *now = self.store.call("settle", run_id, node, fence, outcome, text)
         if state == "refused":
             raise LostOwnership(
