@@ -103,6 +103,8 @@ class GuardedApp(Celery):
             if options.get("confirm"):
                 options["confirm"] = staticmethod(options["confirm"])
         task = super()._task_from_fun(fun, name=name, base=base, bind=bind, **options)
+        if guarded:
+            type(task).start_with_body()
         if guarded and task.lock:
             task.contract.check_template(task.lock)
         return task

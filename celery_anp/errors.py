@@ -90,6 +90,12 @@ class LedgerUnavailable(AnpError):
     retry_safe = True
 
 
+class BadRequest(LedgerUnavailable):
+    """Redis is there and says that it cannot do what was asked: asking again, or later, will not help."""
+
+    retry_safe = False
+
+
 class LostOwnership(AnpError):
     """This attempt no longer owns its run: its write was refused by the fence."""
 
@@ -126,6 +132,10 @@ class DatabaseTrouble(AnpError):
     """The site's database does not answer, is locked, or its disk is full. Nothing half done was left."""
 
     retry_safe = True
+
+
+class BodyExited(AnpError):
+    """A body asked its process to exit, or was left by another exception that is none of `Exception`'s."""
 
 
 class RunEnded(AnpError):

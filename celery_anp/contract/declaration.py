@@ -78,7 +78,7 @@ class DeclaredTask(Task):
         if self.attempt:
             self.attempt.undo(name, data)
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: float, total: float) -> None:
         """Tell how far the run is; see `Attempt.progress`."""
         if self.attempt:
             self.attempt.progress(done, total)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from kombu.utils import json
 from pydantic import (
     BaseModel,
@@ -27,6 +28,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 from celery_anp.errors import BadDeclaration, BadInput, BadResult, did_you_mean
+from celery_anp.wording import shown, words
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 
@@ -185,7 +187,6 @@ class Contract:
         try:
             if self.result is not None:
                 value = self.result.dump_python(self.result.validate_python(value), mode="json")
-            json.dumps(value)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -195,10 +196,18 @@ class Contract:
                 given=_shown(first["input"]),
             ) from None
         except (PydanticSerializationError, TypeError, ValueError) as error:
-            raise BadResult(
-                f"The result of {self.name!r} cannot be kept", expected="JSON values", given=str(error)
-            ) from None
+            raise self._cannot_keep(error) from None
+        try:
+            json.dumps(value)
+        except SoftTimeLimitExceeded:
+            raise
+        except Exception as error:  # also of a value's own, and of one that holds itself
+            raise self._cannot_keep(error) from None
         return value
+
+    def _cannot_keep(self, error: Exception) -> BadResult:
+        given = words(error, 1000)
+        return BadResult(f"The result of {self.name!r} cannot be kept", expected="JSON values", given=given)
 
     def help(self) -> list[tuple[str, str, str]]:
         """Each field as (name, type, default), for people."""
@@ -227,7 +236,7 @@ class Contract:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = shown(value, 300)
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -13,7 +13,7 @@ import struct
 from contextlib import suppress
 
 import psutil
-from billiard import current_process
+from billiard import common, current_process
 
 #: Places in the shared table; a worker with more children has the rest unwatched.
 PLACES = 512
@@ -60,6 +60,11 @@ def says(fence: int) -> None:
 def bodies() -> dict[int, int]:
     """What the children said: pid to the fence of the body it runs."""
     return {pid: fence for pid, fence in _PLACE.iter_unpack(_table[: PLACES * _PLACE.size]) if fence}
+
+
+def is_ending(error: BaseException) -> bool:
+    """Whether an exception ends this process because a signal asks for it: its body has not ended, it is lost."""
+    return isinstance(error, SystemExit) and bool(common._should_have_exited[0])
 
 
 def kill(pid: int) -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from celery_anp.errors import LedgerFull, LedgerUnavailable
+from celery_anp.errors import BadRequest, LedgerFull, LedgerUnavailable
 
 #: The oldest Redis that the scripts run on.
 OLDEST = (6, 2)
@@ -33,6 +33,8 @@ GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}"
 #: A Redis that answers and does nothing for now, as it says so. Redis 6.2 wraps what a script says:
 #: "Error running script (…): @user_script: 9: -READONLY You can't …".
 NOT_NOW = re.compile(r"(?:^|: -)(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN) ")
+#: Bytes that are no UTF-8, in keys and values: read as half letters, and written as the same bytes again.
+HALVES = "surrogateescape"
 SCRIPTS = Path(__file__).with_name("scripts")
 
 
@@ -112,6 +114,7 @@ class Keyspace(ABC):
 
         Raises:
             LedgerFull: Redis is near its memory limit.
+            BadRequest: Redis cannot do this.
             LedgerUnavailable: Redis did not answer, is too old, or refused us.
         """
 
@@ -126,6 +129,7 @@ class Keyspace(ABC):
             Its answer.
 
         Raises:
+            BadRequest: Redis cannot do this.
             LedgerUnavailable: Redis did not answer or refused us.
         """
         return self.several([(command, *arguments)])[0]
@@ -135,6 +139,7 @@ class Keyspace(ABC):
         """Plain commands in one round trip; each as `read` takes it.
 
         Raises:
+            BadRequest: Redis cannot do this.
             LedgerUnavailable: Redis did not answer or refused us.
         """
 
@@ -197,6 +202,6 @@ def not_now(given: str) -> LedgerUnavailable:
     return LedgerUnavailable("Redis does nothing for us now", expected=expected, given=given)
 
 
-def impossible(given: str) -> LedgerUnavailable:
+def impossible(given: str) -> BadRequest:
     """It does not do this at all."""
-    return LedgerUnavailable("Redis could not do what was asked", given=given, retry_safe=False)
+    return BadRequest("Redis could not do what was asked", given=given)

@@ -178,6 +178,7 @@ class Ledger(Reader):
 
         Raises:
             LostOwnership: the attempt does not own the run any more.
+            BadRequest: Redis cannot store this.
         """
         # half a letter, as in the name of a file that is no UTF-8: Redis reads no JSON with it, and nobody could settle
         text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
@@ -190,7 +191,7 @@ class Ledger(Reader):
             )
         return str(state)
 
-    def record(self, run_id: str, node: str, fence: int, what: str, *values: str | int) -> str:
+    def record(self, run_id: str, node: str, fence: int, what: str, *values: str | float) -> str:
         """Record an undo entry, a step, progress, or an undo outcome (record.lua).
 
         Returns:

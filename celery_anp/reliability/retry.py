@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from celery_anp.errors import AnpError, BadDeclaration
+from celery_anp.wording import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def decide(policy: Retries, error: BaseException, failures: int, chance: float |
     Returns:
         When to try again, or why not.
     """
-    name = type(error).__name__
+    name = name_of(error)
     if isinstance(error, AnpError) and error.retry_safe is False:
         return GiveUp(f"{name}: trying again will not help")
     if isinstance(error, policy.never) or not isinstance(error, policy.on):

@@ -13,6 +13,8 @@ from typing import Any, Literal
 #: text; number: a whole one; time: ms since the epoch by Redis' clock; span: ms; flag: 1, or 0; json: JSON text.
 Kind = Literal["text", "number", "time", "span", "flag", "json"]
 
+#: Characters that are shown of what cannot be read.
+UNREADABLE = 200
 #: Who writes what stands from the beginning: `records.spec_of`, whose fields planning.lua writes down.
 SPEC = "spec_of"
 
@@ -37,7 +39,15 @@ class Field:
             return text
         if self.kind == "flag":
             return text == "1"
-        return json.loads(text) if self.kind == "json" else int(text)
+        return json_of(text) if self.kind == "json" else int(text)
+
+
+def json_of(text: str) -> Any:
+    """What a JSON text holds; of one that is none its beginning, as `{"unreadable": …}`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return {"unreadable": text[:UNREADABLE]}
 
 
 FIELDS = (

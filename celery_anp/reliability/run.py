@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 from celery_anp.redaction import hidden
 from celery_anp.reliability.message import opened
-from celery_anp.reliability.row import read
+from celery_anp.reliability.row import UNREADABLE, json_of, read
 
 #: States that only an operator can change.
 FINAL = frozenset({
@@ -48,6 +47,7 @@ class UndoEntry:
 
     name: str
     data: dict[str, Any]
+    #: From 1; 0 for an entry that cannot be read.
     attempt: int
     outcome: str | None = None
     note: str = ""
@@ -144,7 +144,7 @@ def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None)
         input=_input(of("message")),
         result=of("result"),
         as_expected=of("as_expected"),
-        error=of("error"),
+        error=_error(of("error")),
         progress=of("progress"),
         release=of("release"),
         queue=of("queue"),
@@ -153,17 +153,28 @@ def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None)
     )
 
 
+def _error(kept: Any) -> dict[str, Any] | None:
+    if kept is None or (isinstance(kept, dict) and "type" in kept):
+        return kept
+    return {"type": "unreadable", "message": str(kept), "traceback": "", "retry_safe": None}
+
+
 def _undo(text: str) -> UndoEntry:
-    entry = json.loads(text)
+    entry = json_of(text)
+    if not isinstance(entry, dict) or not {"name", "data", "attempt"} <= entry.keys():
+        return UndoEntry("unreadable", {"unreadable": text[:UNREADABLE]}, 0)
     return UndoEntry(entry["name"], entry["data"], entry["attempt"], entry.get("outcome"), entry.get("note", ""))
 
 
 def _input(message: str) -> dict[str, Any]:
     if not message:
         return {}
-    held = opened(message)
-    args, kwargs, _ = held.body
-    shown = hidden(kwargs, held.secrets)
+    try:
+        held = opened(message)
+        args, kwargs, _ = held.body
+        shown = hidden(kwargs, held.secrets)
+    except Exception:  # whatever it is instead: it stands beside rows that can be read
+        return {"unreadable": f"a message of {len(message)} characters"}
     return {"args": args, **shown} if args else shown
 
 

@@ -11,6 +11,7 @@ from redis.exceptions import (
     AuthenticationError,
     ClusterDownError,
     ConnectionError,
+    DataError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -32,6 +33,8 @@ from celery_anp.settings import Settings
 FULL_AT = 0.8
 #: A Redis that answers and does nothing for now, where redis-py knows it by class: not from within a script.
 NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+#: What a command raises: what Redis says, and a text that cannot be sent.
+ERRORS = (RedisError, UnicodeError)
 
 
 def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3) -> redis.Redis:
@@ -52,6 +55,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3) -> redis.Re
         "socket_keepalive": True,
         "health_check_interval": 30,
         "decode_responses": True,
+        "encoding_errors": keyspace.HALVES,
         "retry": Retry(FullJitterBackoff(cap=1, base=0.05), retries),
         "retry_on_error": [ConnectionError, TimeoutError, ReadOnlyError],
         **security.tls(url),
@@ -111,14 +115,14 @@ class Store(Keyspace):
             script = self._scripts[name] = self.client.register_script(script_text(name, self._clock))
         try:
             return script(keys=[self.prefix], args=arguments)
-        except RedisError as error:
+        except ERRORS as error:
             raise translate(error) from error
 
     def read(self, command: str, *arguments: Any) -> Any:
         """See `Keyspace.read`."""
         try:
             return getattr(self.client, command)(*arguments)
-        except RedisError as error:
+        except ERRORS as error:
             raise translate(error) from error
 
     def several(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -130,11 +134,11 @@ class Store(Keyspace):
                 for command, *arguments in commands:
                     getattr(pipe, command)(*arguments)
                 return list(pipe.execute())
-        except RedisError as error:
+        except ERRORS as error:
             raise translate(error) from error
 
 
-def translate(error: RedisError) -> LedgerFull | LedgerUnavailable:
+def translate(error: Exception) -> LedgerFull | LedgerUnavailable:
     """redis-py's errors in the ledger's words."""
     given = str(error)
     if isinstance(error, ResponseError) and "LEDGERFULL" in given:
@@ -145,4 +149,6 @@ def translate(error: RedisError) -> LedgerFull | LedgerUnavailable:
         return keyspace.silent(given)
     if isinstance(error, NOT_NOW) or keyspace.NOT_NOW.search(given):
         return keyspace.not_now(given)
-    return keyspace.impossible(given)
+    if isinstance(error, (ResponseError, DataError, UnicodeError)):
+        return keyspace.impossible(given)
+    return keyspace.silent(given)

@@ -7,6 +7,7 @@ sentry-sdk.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,9 +21,12 @@ from celery_anp.errors import BadUsage
 from celery_anp.reliability.records import Key, NewRun, Planned, Timing, Told
 from celery_anp.sending.draft import draft
 from celery_anp.sending.message import written
+from celery_anp.wording import shown
 
 #: The option of `Celery.send_task`, which hands whatever it does not know to the publisher.
 OPTION = "anp_call"
+#: Seconds of a century.
+CENTURY = 100 * 366 * 86_400
 
 
 class Call:
@@ -114,11 +118,27 @@ def _whole_milliseconds(unique_for: float | timedelta | None) -> int:
     return int(seconds * 1000)
 
 
-def seconds_until(countdown: float | None, eta: datetime | str | None) -> float:
-    """The pause that a `countdown` (seconds) or an `eta` asks for, in seconds."""
-    if eta is not None:
-        return _milliseconds(eta, "eta") / 1000 - datetime.now(UTC).timestamp()
-    return countdown or 0.0
+def seconds_until(countdown: float | None, eta: datetime | float | str | None) -> float:
+    """The pause until a body is tried again, in seconds; negative for a time in the past.
+
+    Args:
+        countdown: the pause, where there is no eta.
+        eta: a time, as a datetime or ISO 8601; or a pause too, as Celery's `Retry` has it.
+
+    Raises:
+        BadUsage: it is none of these, or not within a century.
+    """
+    what, given = ("countdown", countdown) if eta is None else ("eta", eta)
+    seconds = float("nan")
+    with suppress(AttributeError, OverflowError):
+        if given is None or isinstance(given, (int, float)):
+            seconds = float(given or 0.0)
+        elif isinstance(given, (datetime, str)) and what == "eta":
+            seconds = _milliseconds(given, what) / 1000 - datetime.now(UTC).timestamp()
+    if not -CENTURY <= seconds <= CENTURY:
+        expected = "a finite number of seconds within a century" + (", or a time" if what == "eta" else "")
+        raise BadUsage(f"{what} cannot be used", expected=expected, given=shown(given, 200))
+    return seconds
 
 
 def _due(countdown: float | None, eta: datetime | str | None) -> tuple[int, int | None]:

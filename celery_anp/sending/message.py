@@ -50,12 +50,7 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
     """
     named = {STAMP: 0, **{name: value for name, value in message.headers.items() if name != STAMP}}
     headers, body = json.dumps(named), json.dumps(message.body)
-    if len(headers) + len(body) > INPUT_LIMIT:
-        raise LimitExceeded(
-            f"The input of {message.headers['task']!r} is too large",
-            expected=f"at most {INPUT_LIMIT} bytes with its message",
-            given=f"{len(headers) + len(body)} bytes",
-        )
+    check_size(message.headers["task"], len(headers) + len(body))
     rest = json.dumps({
         "body": body, "content-encoding": "utf-8", "content-type": "application/json",
         "properties": {
@@ -64,6 +59,24 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
         },
     })  # fmt: skip
     return f'{{"headers": {headers}, {rest[1:]}'
+
+
+def check_size(task: str, size: int) -> None:
+    """Refuse an input that is too large.
+
+    Args:
+        task: the name of its task.
+        size: bytes of its message, headers and body.
+
+    Raises:
+        LimitExceeded: it is.
+    """
+    if size > INPUT_LIMIT:
+        raise LimitExceeded(
+            f"The input of {task!r} is too large",
+            expected=f"at most {INPUT_LIMIT} bytes with its message",
+            given=f"{size} bytes",
+        )
 
 
 def read_back(text: str) -> Opened:

@@ -196,19 +196,6 @@ def secretive(password: SecretStr, user: str) -> int:
     return len(password.get_secret_value())
 
 
-class Unspeakable(Exception):
-    """An error that cannot say what it is."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("it does not say")
-
-
-@app.task(name="probe.unspeakable", retries=Retries(max=0), **OURS)
-def unspeakable() -> None:
-    """Fails in a way that breaks what settles it."""
-    raise Unspeakable
-
-
 def _found(path: str) -> str:
     Path(path).stat()
     return path
