@@ -20,16 +20,14 @@ from celery_anp.canvas import links
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadInput, BadUsage, LedgerUnavailable, LostOwnership, Refused
-from celery_anp.execution import children, identity
+from celery_anp.execution import children, delivered, foreign, identity
 from celery_anp.execution.settlement import Settlement
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Begun
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.security import UNDO_ENTRY_LIMIT
-from celery_anp.sending import publisher
 from celery_anp.sending.call import seconds_until
-from celery_anp.sending.draft import draft
-from celery_anp.sending.message import LINKS, STAMP, built, read_back, written
+from celery_anp.sending.message import STAMP, read_back
 
 log = get_task_logger(__name__)
 
@@ -97,7 +95,7 @@ class ReliableTask(DeclaredTask):
         try:
             begun = self._ask_to_begin(request.id, token)
             if begun == "gone" and not getattr(request, STAMP, None):
-                self._adopt(request, args, kwargs)
+                foreign.adopt(self, args, kwargs)
                 begun = self._ask_to_begin(request.id, token)
         except LedgerUnavailable as error:
             log.warning("%s did not begin, upkeep will ring it again: %s", request.id, error)
@@ -106,8 +104,7 @@ class ReliableTask(DeclaredTask):
             log.info("%s has nothing to do: it is %s", request.id, begun)
             raise Ignore(f"the run is {begun}")
         if begun.message:
-            args, kwargs = read_back(begun.message).body[:2]
-            request.args, request.kwargs = args, kwargs
+            args, kwargs = delivered.replaced(request, read_back(begun.message))
         request.retries = begun.failures
         children.says(begun.fence)
         attempt = Attempt(
@@ -117,19 +114,8 @@ class ReliableTask(DeclaredTask):
         return attempt, tuple(args), dict(kwargs)
 
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:
-        return self.ledger.begin(run_id, identity.current(), children.child(), token)
-
-    def _adopt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A message from a producer that does not know the ledger: its row is planned on receipt."""
-        checked = self.contract.check(args, kwargs)
-        message, queue, priority = built(self, request.id, checked)
-        message.headers.update({name: getattr(request, name, None) for name in publisher.FAMILY})
-        links.name_own(self.app, request)
-        embed = {name: getattr(request, name, None) for name in LINKS}
-        message = message._replace(body=(checked.args, checked.kwargs, embed))
-        by_kombu = not self.app.amqp.sends_itself(queue)
-        text = written(message, queue, priority, by_kombu=by_kombu, held=True)
-        self.ledger.plan([draft(self, request.id, checked, text)])
+        seal, used = delivered.shown(self)
+        return self.ledger.begin(run_id, identity.current(), children.child(), token, seal, used)
 
     def _check_stored(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
         """The input was checked when it was enqueued: if it does not fit now, the task has changed since."""

@@ -84,7 +84,8 @@ class LedgerResults:
 
 def attempt_of(request: Any) -> Attempt | None:
     """The attempt that a request is, or None."""
-    return getattr(request, "attempt", None)
+    found = getattr(request, "attempt", None)
+    return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
 
 def with_ledger(backend: type) -> type:

@@ -24,7 +24,7 @@ from celery_anp.reliability.records import Outcome
 from celery_anp.reliability.retry import Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
 from celery_anp.security import ERROR_LIMIT, RESULT_LIMIT
-from celery_anp.sending.message import LINKS, read_back
+from celery_anp.sending.message import LINKS, read_back, seal
 
 log = get_task_logger(__name__)
 
@@ -145,7 +145,7 @@ class Settlement:
     def _try_again(self, error: BaseException, delay: float, reason: str, changed: str | None = None) -> None:
         self._settle(
             "retry", reason=reason[:REASON], error=self._described(error), delay=int(max(0.0, delay) * 1000),
-            meta=self._meta(error, "RETRY", error), message=changed,
+            meta=self._meta(error, "RETRY", error), message=changed, seal=seal(changed or ""),
         )  # fmt: skip
 
     def _settle(self, outcome: Outcome, *, following: dict[str, Any] | None = None, **data: Any) -> None:
@@ -189,7 +189,8 @@ class Settlement:
         message = read_back(attempt.ask(store.read, "hget", self.task.ledger.row_key(attempt.run_id), "message"))
         args, kwargs, embed = message.body
         embed = {**embed, **{name: following.get(name) for name in LINKS}}
-        return {"message": message.with_body([args, kwargs, embed]).text(json.dumps), "linked": int(bool(following))}
+        text = message.with_body([args, kwargs, embed]).text(json.dumps)
+        return {"message": text, "seal": seal(text), "linked": int(bool(following))}
 
     def _described(self, error: BaseException) -> str:
         """An error as the ledger keeps it."""

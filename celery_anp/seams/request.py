@@ -14,12 +14,19 @@ from celery.signals import task_revoked
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
+from celery_anp.execution.delivered import SEAL
 from celery_anp.node.reconcile import Report, What
 from celery_anp.sending.message import STAMP
 
 
 class RunRequest(Request):
     """A request whose end goes to the ledger where its body could not tell it."""
+
+    def __init__(self, message: Any, **known: Any) -> None:
+        """The row says when the run is due and until when: nothing waits or expires here because a message says so."""
+        super().__init__(message, **known)
+        self._request_dict[SEAL] = getattr(message, "seal", "")
+        self._eta = self._expires = None
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A time limit passed; of the hard one `on_failure` has heard already."""

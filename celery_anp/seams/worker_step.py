@@ -105,7 +105,7 @@ class NodeStep(bootsteps.StartStopStep):
 def bodies(app: Any) -> Iterator[Body]:
     """What the children of this worker are doing now."""
     for request in list(state.active_requests):
-        task = app.tasks.get(request.name)
+        task = request.task
         if isinstance(task, ReliableTask) and request.worker_pid:
             yield Body(request.id, request.worker_pid, task.on_lost != "finish")
 

@@ -89,8 +89,7 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
         )
     named = name is not None or unique_for is not None
     key = Key(checked.digest(), _whole_milliseconds(unique_for)) if named else None
-    due, delay = _due(options.pop("countdown", None), options.pop("eta", None))
-    timing = Timing(due, delay, _deadline(options.pop("expires", None)))
+    timing = timing_of(options.pop("countdown", None), options.pop("eta", None), options.pop("expires", None))
     return Call(task, draft(task, task_id or new_id(task.name, name), checked, timing=timing, key=key))
 
 
@@ -112,6 +111,16 @@ def _whole_milliseconds(unique_for: float | timedelta | None) -> int:
     if not isinstance(seconds, (int, float)) or not 0.001 <= seconds <= 366 * 86_400:
         raise BadUsage("unique_for cannot be used", expected="seconds, up to a year", given=repr(unique_for))
     return int(seconds * 1000)
+
+
+def timing_of(countdown: float | None, eta: datetime | str | None, expires: float | datetime | str | None) -> Timing:
+    """When a run begins, as Celery's options say it.
+
+    Raises:
+        BadUsage: a time cannot be read.
+    """
+    due, delay = _due(countdown, eta)
+    return Timing(due, delay, _deadline(expires))
 
 
 def seconds_until(countdown: float | None, eta: datetime | str | None) -> float:

@@ -62,14 +62,12 @@ class LedgerAMQP(AMQP):
             return self.send_unplanned(producer, name, message, **options)
         message.headers.update(options.pop("headers", None) or {})
         queue = self.queue_name(options.get("queue"))
-        if self.sends_itself(queue, options):
-            told = self._told(queue, message, options)
-            if told:
-                message = message._replace(sent_event=None)
-            plan = partial(call.plan, queue=queue, told=told)
-            return self.send_unplanned(Doorbell(producer, plan), name, message, **options)
-        stamp = call.plan(message, queue, options.get("priority"), by_kombu=True)
-        return self.send_unplanned(producer, name, message, headers={STAMP: stamp}, **options) if stamp else None
+        by_kombu = not self.sends_itself(queue, options)
+        told = None if by_kombu else self._told(queue, message, options)
+        if told:
+            message = message._replace(sent_event=None)
+        plan = partial(call.plan, queue=queue, told=told, by_kombu=by_kombu)
+        return self.send_unplanned(Doorbell(producer, plan), name, message, **options)
 
     def sends_itself(self, queue: str, options: Mapping[str, Any] = MappingProxyType({})) -> bool:
         """Whether the script that plans a row can put its message on the queue's list.
