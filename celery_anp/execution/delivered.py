@@ -36,7 +36,7 @@ def shown(task: Any) -> tuple[str, str]:
     return getattr(request, SEAL, ""), json.dumps([task.name, hard, soft, request.root_id, priority])
 
 
-def replaced(request: Any, own: Opened) -> tuple[list[Any], dict[str, Any]]:
+def replaced(request: Any, own: Opened) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Put what the row's own message says in the place of what came.
 
     Args:
@@ -52,4 +52,4 @@ def replaced(request: Any, own: Opened) -> tuple[list[Any], dict[str, Any]]:
     entries = {**own.headers, **embedded, **named, "properties": own.whole["properties"], **kept}
     request.clear()
     request.update(vars(Context({**entries, "args": args, "kwargs": kwargs})))
-    return args, kwargs
+    return tuple(args), kwargs

@@ -222,8 +222,8 @@ def _of_message(message: Message | None) -> dict[str, Any]:
     if message is None:
         return {}
     return {
-        "message": message.text, "seal": message.seal, "list": message.list, "queue": message.queue, "linked": int(message.linked),
-        "by_kombu": int(message.by_kombu),
+        "message": message.text, "seal": message.seal, "list": message.list, "queue": message.queue,
+        "linked": int(message.linked), "by_kombu": int(message.by_kombu),
     }  # fmt: skip
 
 

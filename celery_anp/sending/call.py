@@ -18,6 +18,7 @@ from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.records import Key, NewRun, Planned, Timing, Told
+from celery_anp.reliability.run import is_tick_id
 from celery_anp.sending.draft import draft
 from celery_anp.sending.message import written
 
@@ -78,7 +79,7 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
             by a canvas), `countdown`, `eta` and `expires` are taken out.
 
     Raises:
-        BadUsage: a key inside a canvas, or a time that cannot be read.
+        BadUsage: a key inside a canvas, the id of a tick, or a time that cannot be read.
     """
     name, task_id, unique_for = (options.pop(option, None) for option in ("key", "task_id", "unique_for"))
     if task_id is not None and (name is not None or unique_for is not None):
@@ -86,6 +87,11 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
             "An idempotency key cannot be used here",
             expected="no id of its own: a canvas has frozen this one",
             given=str(name or unique_for),
+        )
+    if task_id is not None and is_tick_id(task_id):
+        raise BadUsage(
+            f"{task_id} cannot be the id of a call",
+            expected="an id without the form of a tick's: only beat and operators give those",
         )
     named = name is not None or unique_for is not None
     key = Key(checked.digest(), _whole_milliseconds(unique_for)) if named else None

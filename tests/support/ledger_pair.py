@@ -62,7 +62,7 @@ class Pair:
         self.list = f"{self.prefix}:list"
         self.ledger = Ledger(Store(client, self.prefix, CLOCK), LEASE, KEEPING)
         self.model = Moves(START, LEASE, KEEPING)
-        #: Whatever was sent to begin a run: its id, node, child, token, what came; and what began: its id, node, fence, kind.
+        #: What was sent to begin a run: its id, node, child, token, what came. What began: its id, node, fence, kind.
         self.deliveries: list[tuple[str, str, str, str, str, str]] = []
         self.attempts: list[tuple[str, str, int, str]] = []
         self.ends: dict[str, int] = {}

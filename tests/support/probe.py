@@ -228,6 +228,16 @@ def noted(*told: Any, path: str, gate: str = "") -> None:
     Journal(path).write("noted")
 
 
+@app.task(bind=True, name="probe.says", **OURS)
+def says(self: Any, path: str, word: str) -> str:
+    """Says what its message said."""
+    request = self.request
+    known = {name: getattr(request, name) for name in ("root_id", "parent_id", "group", "reply_to", "retries", "eta")}
+    headers = {name: (request.headers or {}).get(name) for name in ("tenant", "more")}
+    Journal(path).write("says", run=self.run_id, word=word, limits=list(request.timelimit), **known, **headers)
+    return word
+
+
 @app.task(base=Task, name="probe.plain")
 def plain(x: int) -> int:
     """Not guarded."""
