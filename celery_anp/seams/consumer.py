@@ -124,6 +124,15 @@ class LedgerConsumer(Consumer):
         waiting = {request.id for request, _ in tuple(bucket.contents)}
         return headers["id"] in waiting or headers["id"] in state.requests
 
+    def add_task_queue(self, queue: Any, *args: Any, **options: Any) -> None:
+        """Remote control asks for a queue; one that cannot be had is no reason to end the worker."""
+        try:
+            super().add_task_queue(queue, *args, **options)
+        except NOT_ITS_FAULT:
+            raise
+        except Exception as error:
+            log.error("the queue %r cannot be consumed from: %r", queue, error)
+
     def _is_of_another(self, message: Any, name: str, run_id: str) -> bool:
         """Whether a task that is not guarded would run under the id of a run: its message is no more than a doorbell.
 

@@ -6,11 +6,12 @@ What they meet otherwise ends the worker, in its event loop or later in a timer 
 from __future__ import annotations
 
 import codecs
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from celery.worker.control import Panel
 
 from celery_anp.reliability.message import SECRETS
 from celery_anp.reliability.run import is_tick_id
@@ -39,7 +40,7 @@ def is_name(value: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < 1e15
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def is_count(value: Any) -> bool:
@@ -120,6 +121,8 @@ TASK: dict[str, Check] = {
     "origin": is_text, "argsrepr": is_text, "kwargsrepr": is_text, "stamped_headers": are_texts, "stamps": is_mapping,
     STAMP: is_count, PLAIN: is_flag, SECRETS: are_texts,
 }  # fmt: skip
+#: Of an argument of a remote control command, by the type that Celery declares.
+OF_TYPE: dict[Any, Check] = {str: is_text, int: is_count, float: is_number}
 INPUT: dict[str, Check] = {"args": is_listed, "kwargs": is_mapping}
 FOLLOWING: dict[str, Check] = {"callbacks": are_links, "errbacks": are_links, "chain": are_links, "chord": is_link}
 
@@ -215,6 +218,18 @@ def check_broadcast(message: Any) -> None:
         if not isinstance(event, dict):
             raise Unreadable("its body is no event and no command")
         _check("body.", event, BROADCAST)
+        if isinstance(event.get("method"), str):
+            _check_command(event["method"], event.get("arguments") or {})
+
+
+def _check_command(method: str, given: Any) -> None:
+    """What a command does with an argument of another type than Celery says is done half when it meets it."""
+    if not isinstance(given, dict):
+        raise Unreadable("its arguments are none")
+    for name, kind in getattr(Panel.meta.get(method), "args", None) or ():
+        value, fits = given.get(name), OF_TYPE.get(kind)
+        if fits and value is not None and not (fits(value) or (name == "rate_limit" and is_number(value))):
+            raise Unreadable(f"the {name} of {method} is not as it must be: a {type(value).__name__}")
 
 
 def _check_three(args: Any, kwargs: Any, following: Any) -> None:

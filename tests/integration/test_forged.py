@@ -34,7 +34,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, redis_server: Any) -> Iterat
 @pytest.fixture
 def client(stack: Stack) -> Redis:
     """The broker, as anybody who may write to it has it."""
-    return stack.ledger.store.client  # type: ignore[no-any-return]
+    return stack.ledger.store.client
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,15 @@ def body(raw: Raw, change: Callable[[list[Any]], None]) -> None:
 
 def another_input(raw: Raw) -> None:
     body(raw, lambda content: content[1].update(word="forged"))
+
+
+def with_seal(raw: Raw) -> None:
+    another_input(raw)
+    raw["headers"]["anp_seal"] = raw["seal"]
+
+
+def another_task(raw: Raw) -> None:
+    raw["headers"]["task"], raw["body"] = "probe.plain", json.dumps([[21], {}, None])
 
 
 def another_link(raw: Raw) -> None:
@@ -92,9 +101,7 @@ FORGED: dict[str, Callable[[Raw], None]] = {
     "another input": another_input,
     "another task": header("task", "probe.plain"),
     "another guarded task": header("task", "probe.add"),
-    "another task with its input": lambda raw: (
-        body(raw, lambda content: content.__setitem__(slice(0, 2), ([21], {}))), header("task", "probe.plain")(raw),
-    ),
+    "another task with its input": another_task,
     "a task that nobody knows": header("task", "nobody.knows"),
     "other links": another_link,
     "a chord": a_chord,
@@ -111,7 +118,7 @@ FORGED: dict[str, Callable[[Raw], None]] = {
     "it was retried": header("retries", 7),
     "it has begun": header("attempt", {"settled": True}),
     "it is a call": lambda raw: raw["headers"].update(is_eager=True, called_directly=True),
-    "it has the seal": lambda raw: (another_input(raw), header("anp_seal", raw["seal"])(raw)),
+    "it has the seal": with_seal,
     "another stamp": header("anp_rung", 5),
     "a priority": lambda raw: raw["properties"].update(priority=9),
 }  # fmt: skip
@@ -150,7 +157,7 @@ def moved(client: Redis, run_id: str) -> None:
     eventually(rung, 20, "the run to begin")
 
 
-# -- producers that do not know the ledger ------------------------------------------------------------------------------
+# -- producers that do not know the ledger ----------------------------------------------------------------------------
 
 
 def test_a_tick_is_never_a_strangers(stack: Stack, client: Redis, stranger: Celery) -> None:
