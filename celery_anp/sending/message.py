@@ -22,7 +22,8 @@ from celery_anp.errors import LimitExceeded
 from celery_anp.redaction import hidden
 from celery_anp.reliability.message import SECRETS, Opened, opened
 from celery_anp.reliability.records import Message, Told
-from celery_anp.security import INPUT_LIMIT
+from celery_anp.security import INPUT_LIMIT, NESTING_LIMIT
+from celery_anp.sending.nesting import is_nested
 
 #: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
 STAMP = "anp_rung"
@@ -49,8 +50,13 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
         priority: 0 to 9, or None.
 
     Raises:
-        LimitExceeded: the input is too large.
+        LimitExceeded: the input is too large, or nested deeper than a worker reads.
     """
+    if is_nested([message.headers, *message.body], NESTING_LIMIT - 1):
+        raise LimitExceeded(
+            f"The input of {message.headers['task']!r} is nested too deeply",
+            expected=f"at most {NESTING_LIMIT} levels of lists and objects, with what follows it",
+        )
     named = {STAMP: 0, **{name: value for name, value in message.headers.items() if name != STAMP}}
     headers, body = json.dumps(named), json.dumps(message.body)
     if len(headers) + len(body) > INPUT_LIMIT:
