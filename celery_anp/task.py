@@ -8,6 +8,7 @@ The ledger decides at begin whether there is anything to do, and at settle wheth
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 from uuid import uuid4
@@ -71,6 +72,7 @@ class ReliableTask(DeclaredTask):
         ends = Settlement(self, attempt)
         if attempt.kind == "rollback":
             self._roll_back(ends, args, kwargs)
+        self._tell_started()
         checked = self._check_stored(ends, args, kwargs)
         try:
             value = self.run(*checked.args, **checked.values)
@@ -116,6 +118,13 @@ class ReliableTask(DeclaredTask):
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:
         seal, used = delivered.shown(self)
         return self.ledger.begin(run_id, identity.current(), children.child(), token, seal, used)
+
+    def _tell_started(self) -> None:
+        """What Celery stores where `track_started` asks for it."""
+        request = self.request
+        if self.track_started and not request.ignore_result:
+            about = {"pid": os.getpid(), "hostname": request.hostname}
+            self.backend.store_result(request.id, about, "STARTED", request=request)
 
     def _check_stored(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
         """The input was checked when it was enqueued: if it does not fit now, the task has changed since."""

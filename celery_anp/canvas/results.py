@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery.states import STARTED
 from celery.utils.log import get_logger
 
 from celery_anp.canvas import claims, links
 from celery_anp.canvas.chords import PatientChords
+from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.reliability.attempt import Attempt
 
 log = get_logger(__name__)
@@ -31,8 +33,13 @@ class LedgerResults:
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kw: Any
     ) -> Any:
-        """Store a result, unless settle has done it in the same script that ended the run."""
+        """Store a result, unless settle has done it in the same script that ended the run.
+
+        Celery says that a task has started before the ledger was asked: the run may have ended long ago.
+        """
         attempt = attempt_of(request)
+        if state == STARTED and attempt is None and self._is_guarded(request):
+            return result
         if self.app.results_in_ledger and attempt is not None and attempt.settled:
             return result
         return super().store_result(task_id, result, state, traceback=traceback, request=request, **kw)  # type: ignore[misc]
@@ -70,6 +77,9 @@ class LedgerResults:
         self.store_result(attempt.run_id, run.result, "SUCCESS", request=request)
         links.send(self.app, attempt.ledger, attempt.run_id)
         return True
+
+    def _is_guarded(self, request: Any) -> bool:
+        return isinstance(self.app.tasks.get(getattr(request, "task", None)), DeclaredTask)
 
     def _confirm(self, request: Any) -> None:
         attempt = attempt_of(request)

@@ -14,9 +14,11 @@ from redis import Redis
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.run import tick_id
 from celery_anp.reliability.unreadable import Unreadable
+from tests.support.doubled import double
 from tests.support.eventually import eventually
 from tests.support.probe import add, says
 from tests.support.stack import Stack, on_empty_redis
+from worker.app import app
 
 Raw = dict[str, Any]
 PAST = "2020-01-01T00:00:00+00:00"
@@ -28,6 +30,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory, redis_server: Any) -> Iterat
     """One worker for all tests here."""
     with on_empty_redis(tmp_path_factory.mktemp("forged")) as stack:
         stack.worker(concurrency=2)
+        told = app.control.revoke_by_stamped_headers({"batch": ["seven"]}, reply=True, timeout=5, limit=1)
+        assert told
         yield stack
 
 
@@ -119,6 +123,9 @@ FORGED: dict[str, Callable[[Raw], None]] = {
     "it has begun": header("attempt", {"settled": True}),
     "it is a call": lambda raw: raw["headers"].update(is_eager=True, called_directly=True),
     "it has the seal": with_seal,
+    "stamps that are revoked": lambda raw: raw["headers"].update(
+        stamped_headers=["batch"], stamps={"batch": ["seven"]}
+    ),
     "another stamp": header("anp_rung", 5),
     "a priority": lambda raw: raw["properties"].update(priority=9),
 }  # fmt: skip
@@ -130,7 +137,8 @@ def test_what_runs_is_what_the_row_says(stack: Stack, client: Redis, name: str) 
     run_id, raw = asked(stack, client)
     raw |= {"path": str(stack.journal), "seal": client.hget(f"anp:ledger:run:{run_id}", "seal")}
     own = {
-        "word": "own", "tenant": "own", "more": None, "root_id": run_id, "parent_id": None, "group": None,
+        "word": "own", "stored": "STARTED", "tenant": "own", "more": None, "root_id": run_id, "parent_id": None,
+        "group": None,
         "reply_to": raw["properties"]["reply_to"], "limits": [3600, None], "retries": 0, "eta": None,
     }  # fmt: skip
     FORGED[name](raw)
@@ -155,6 +163,15 @@ def moved(client: Redis, run_id: str) -> None:
         return client.hget(f"anp:ledger:run:{run_id}", "at") != "queue"
 
     eventually(rung, 20, "the run to begin")
+
+
+def test_a_doorbell_of_a_run_that_has_failed_leaves_it_failed(stack: Stack, client: Redis) -> None:
+    failed = says.delay(str(stack.journal), "fails")
+    assert stack.ends(failed.id).state == "failed"
+    double(stack.ledger, failed.id)
+    said = stack.processes[0].said
+    eventually(lambda: f"{failed.id} has nothing to do: it is failed" in said(), 20, "the doorbell to be refused")
+    assert json.loads(str(client.get(f"celery-task-meta-{failed.id}")))["status"] == "FAILURE"
 
 
 # -- producers that do not know the ledger ----------------------------------------------------------------------------
