@@ -265,6 +265,17 @@ class Ledger(Reader):
         """The message of a run went down with a child before it began: do not wait for the grace."""
         self.store.call("nudge", run_id)
 
+    def amend(self, run_id: str, seal: str, text: str, new_seal: str) -> bool:
+        """A run's message has got more headers on its way; its row keeps them if it has not begun.
+
+        Args:
+            run_id: the run.
+            seal: of the message as its row had it.
+            text: the whole message anew.
+            new_seal: its seal.
+        """
+        return bool(self.store.call("amend", run_id, seal, text, new_seal))
+
     def park(self, run_id: str) -> str:
         """A worker got a run whose task it does not know; returns the state the run has now."""
         return str(self.store.call("park", run_id))

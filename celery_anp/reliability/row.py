@@ -44,8 +44,9 @@ FIELDS = (
     # -- what it is: fixed when it is planned
     Field("task", "text", "name of its task", (SPEC,), ""),
     Field("message", "text", "its whole message as the broker's list holds it, with a place for the stamp",
-          (SPEC, "settle"), ""),
-    Field("seal", "text", "digest of that message: begin hands it out to who came with another", (SPEC, "settle"), ""),
+          (SPEC, "amend", "settle"), ""),
+    Field("seal", "text", "digest of that message: begin hands it out to who came with another",
+          (SPEC, "amend", "settle"), ""),
     Field("list", "text", "the broker's list that its message goes to", (SPEC,), ""),
     Field("queue", "text", "name of its queue", (SPEC,), ""),
     Field("by_kombu", "flag", "its queue is no plain list: only kombu can send its message", (SPEC,), False),

@@ -205,6 +205,7 @@ def test_a_tick_is_sent_by_its_beat_where_somebody_listens_to_publishes(
 
     def listen(headers: dict[str, Any], **_: Any) -> None:
         heard.append(headers["id"])
+        headers["trace"] = "t1"
 
     of = Schedule(name="s", task=add.name, every=60, input={"x": 1, "y": 2}, owner="o", expects="e", rollback="r")
     monkeypatch.setattr(before_task_publish, "receivers", [])
@@ -217,9 +218,10 @@ def test_a_tick_is_sent_by_its_beat_where_somebody_listens_to_publishes(
     assert standing == (0 if listens else 1)
     send_held(app, [new], planned)
     assert heard == ([new.run_id] if listens else [])
-    assert taken(redis, new.message.list)[1].headers[STAMP] == int(
-        redis.hget(f"anp:ledger:run:{new.run_id}", "rung") or 0
-    )
+    row, sent = redis.hgetall(f"anp:ledger:run:{new.run_id}"), taken(redis, new.message.list)[1]
+    assert sent.headers[STAMP] == int(row["rung"])
+    assert sent.headers.get("trace") == opened(row["message"]).headers.get("trace") == ("t1" if listens else None)
+    assert seal(row["message"]) == row["seal"]
 
 
 def test_a_genuine_doorbell_is_known_by_its_seal_and_costs_one_script(redis: Redis) -> None:
