@@ -93,6 +93,11 @@ def is_link(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("task"), str)
 
 
+def is_matcher(value: Any) -> bool:
+    """What kombu compares names of workers with."""
+    return value in ("glob", "pcre")
+
+
 def is_encoding(value: Any) -> bool:
     """A name of an encoding that Python has."""
     try:
@@ -120,6 +125,10 @@ TASK: dict[str, Check] = {
     "eta": is_time, "expires": is_time, "ignore_result": is_flag, "shadow": is_text, "lang": is_text,
     "origin": is_text, "argsrepr": is_text, "kwargsrepr": is_text, "stamped_headers": are_texts, "stamps": is_mapping,
     STAMP: is_count, PLAIN: is_flag, SECRETS: are_texts,
+}  # fmt: skip
+COMMAND: dict[str, Check] = {
+    "method": is_text, "arguments": is_mapping, "destination": are_texts, "pattern": is_text, "matcher": is_matcher,
+    "reply_to": is_mapping, "ticket": is_text,
 }  # fmt: skip
 #: Of an argument of a remote control command, by the type that Celery declares.
 OF_TYPE: dict[Any, Check] = {str: is_text, int: is_count, float: is_number}
@@ -218,14 +227,18 @@ def check_broadcast(message: Any) -> None:
         if not isinstance(event, dict):
             raise Unreadable("its body is no event and no command")
         _check("body.", event, BROADCAST)
-        if isinstance(event.get("method"), str):
-            _check_command(event["method"], event.get("arguments") or {})
+        if message.delivery_info["exchange"].endswith("pidbox"):
+            _check_command(event)
 
 
-def _check_command(method: str, given: Any) -> None:
+def _check_command(content: dict[str, Any]) -> None:
     """What a command does with an argument of another type than Celery says is done half when it meets it."""
-    if not isinstance(given, dict):
-        raise Unreadable("its arguments are none")
+    _check("body.", content, COMMAND, needed=("method",))
+    if content.get("reply_to"):
+        _check("reply_to.", content["reply_to"], DELIVERY, needed=("exchange", "routing_key"))
+    if content.get("matcher") == "pcre":
+        re.compile(content.get("pattern") or "")
+    method, given = content["method"], content.get("arguments") or {}
     for name, kind in getattr(Panel.meta.get(method), "args", None) or ():
         value, fits = given.get(name), OF_TYPE.get(kind)
         if fits and value is not None and not (fits(value) or (name == "rate_limit" and is_number(value))):

@@ -139,7 +139,7 @@ def test_what_runs_is_what_the_row_says(stack: Stack, client: Redis, name: str) 
     own = {
         "word": "own", "stored": "STARTED", "tenant": "own", "more": None, "root_id": run_id, "parent_id": None,
         "group": None,
-        "reply_to": raw["properties"]["reply_to"], "limits": [3600, None], "retries": 0, "eta": None,
+        "reply_to": raw["properties"]["reply_to"], "limits": raw["headers"]["timelimit"], "retries": 0, "eta": None,
     }  # fmt: skip
     FORGED[name](raw)
     client.lpush("default", json.dumps(raw))
