@@ -24,6 +24,7 @@ from celery_anp.reliability.live import Live
 from celery_anp.reliability.nodes import Node
 from celery_anp.reliability.overrides import ITSELF, Overrides
 from celery_anp.reliability.run import FINAL, moment
+from celery_anp.reliability.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
 Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily | SummaryMetricFamily
@@ -62,6 +63,7 @@ class LedgerCollector(Collector):
         yield from self._waiting()
         yield from self._schedules(now)
         yield from self._release()
+        yield from self._messages()
         yield from self._alerts()
 
     def _memory(self) -> Iterator[Family]:
@@ -149,6 +151,11 @@ class LedgerCollector(Collector):
         if current is not None:
             family.add_metric((current.release, current.digest), current.number)
         yield family
+
+    def _messages(self) -> Iterator[Family]:
+        unreadable = Unreadable(self.ledger.store)
+        yield CounterMetricFamily("anp_messages_unreadable", "Messages that no worker could read.", unreadable.ever())
+        yield GaugeMetricFamily("anp_messages_set_aside", "Those of them that are kept for a look.", unreadable.kept())
 
     def _alerts(self) -> Iterator[Family]:
         waiting = self.ledger.store.read("zcard", self.ledger.store.key("outbox:alert"))

@@ -8,6 +8,7 @@ The ledger decides at begin whether there is anything to do, and at settle wheth
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 from uuid import uuid4
@@ -21,17 +22,16 @@ from celery_anp.canvas import links
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadInput, BadRequest, BadUsage, LedgerUnavailable, LostOwnership, Refused
-from celery_anp.execution import children, identity
+from celery_anp.execution import children, delivered, foreign, identity
 from celery_anp.execution.children import is_ending
 from celery_anp.execution.settlement import Settlement
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Begun
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.security import UNDO_ENTRY_LIMIT
-from celery_anp.sending import publisher
 from celery_anp.sending.call import seconds_until
-from celery_anp.sending.draft import draft
-from celery_anp.sending.message import LINKS, STAMP, built, check_size, read_back, written
+from celery_anp.sending.message import STAMP, check_size, read_back
+from celery_anp.wording import words
 
 log = get_task_logger(__name__)
 
@@ -95,6 +95,7 @@ class ReliableTask(DeclaredTask):
         self.request.attempt = ends.attempt
         if begun.kind == "rollback":
             self._roll_back(ends, args, kwargs)
+        self._tell_started()
         checked = self._check_stored(ends, args, kwargs)
         try:
             self._start(args, kwargs)
@@ -122,7 +123,7 @@ class ReliableTask(DeclaredTask):
         try:
             begun = self._ask_to_begin(request.id, token)
             if begun == "gone" and not getattr(request, STAMP, None):
-                self._adopt(request, args, kwargs)
+                foreign.adopt(self, args, kwargs)
                 begun = self._ask_to_begin(request.id, token)
         except BadRequest:
             raise  # no upkeep would make it better
@@ -144,27 +145,25 @@ class ReliableTask(DeclaredTask):
     def _stored(
         self, begun: Begun, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The input of the attempt: that of its message, unless a retry has changed it."""
+        """The input of the attempt: that of its message, unless its row has another."""
         if begun.message:
-            args, kwargs = read_back(begun.message).body[:2]
-            self.request.args, self.request.kwargs = args, kwargs
+            args, kwargs = delivered.replaced(self.request, read_back(begun.message))
         self.request.retries = begun.failures
         return tuple(args), dict(kwargs)
 
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:
-        return self.ledger.begin(run_id, identity.current(), children.child(), token)
+        seal, used = delivered.shown(self)
+        return self.ledger.begin(run_id, identity.current(), children.child(), token, seal, used)
 
-    def _adopt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A message from a producer that does not know the ledger: its row is planned on receipt."""
-        checked = self.contract.check(args, kwargs)
-        message, queue, priority = built(self, request.id, checked)
-        message.headers.update({name: getattr(request, name, None) for name in publisher.FAMILY})
-        links.name_own(self.app, request)
-        embed = {name: getattr(request, name, None) for name in LINKS}
-        message = message._replace(body=(checked.args, checked.kwargs, embed))
-        by_kombu = not self.app.amqp.sends_itself(queue)
-        text = written(message, queue, priority, by_kombu=by_kombu, held=True)
-        self.ledger.plan([draft(self, request.id, checked, text)])
+    def _tell_started(self) -> None:
+        """What Celery stores where `track_started` asks for it."""
+        request = self.request
+        if self.track_started and not request.ignore_result:
+            about = {"pid": os.getpid(), "hostname": request.hostname}
+            try:
+                self.backend.store_result(request.id, about, "STARTED", request=request)
+            except Exception as error:  # whoever waits for it waits for its end
+                log.warning("that %s has started is not stored: %s", request.id, words(error, 500))
 
     def _check_stored(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
         """The input was checked when it was enqueued: if it does not fit now, the task has changed since."""

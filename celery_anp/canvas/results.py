@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from celery.states import STARTED
 from celery.utils.log import get_logger
 
 from celery_anp.canvas import claims, links
@@ -37,8 +38,13 @@ class LedgerResults:
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kw: Any
     ) -> Any:
-        """Store a result, unless settle has done it in the same script that ended the run."""
+        """Store a result, unless settle has done it in the same script that ended the run.
+
+        Celery says that a task has started before the ledger was asked: the run may have ended long ago.
+        """
         attempt = attempt_of(request)
+        if state == STARTED and attempt is None and self._is_guarded(request):
+            return result
         if self.app.results_in_ledger and attempt is not None and attempt.settled:
             return result
         if isinstance(result, BaseException) and self._is_guarded(request):
@@ -116,7 +122,8 @@ class LedgerResults:
 
 def attempt_of(request: Any) -> Attempt | None:
     """The attempt that a request is, or None."""
-    return getattr(request, "attempt", None)
+    found = getattr(request, "attempt", None)
+    return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
 
 def with_ledger(backend: type) -> type:

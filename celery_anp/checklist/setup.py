@@ -65,6 +65,16 @@ def tasks(guarded: Mapping[str, Any]) -> Iterator[Point]:
         yield Point("tasks", what, f"it lacks {', '.join(lacks)}" if lacks else "", "its decorator and annotations")
 
 
+def messages(unreadable: int) -> Point:
+    """Whether every message could be read.
+
+    Args:
+        unreadable: how many are set aside.
+    """
+    wrong = f"{unreadable} are set aside" if unreadable else ""
+    return Point("messages", "workers could read every message", wrong, "`anp runs unreadable`, then with --drop")
+
+
 def nodes(alive: list[Node]) -> Iterator[Point]:
     """Whether enough of them live, of one release."""
     for kind in ("worker", "beat"):

@@ -15,6 +15,7 @@ from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import known, ledger
 from celery_anp.cli.schedules.declared import catalog
 from celery_anp.errors import AnpError
+from celery_anp.reliability.unreadable import Unreadable
 from celery_anp.settings import settings
 
 
@@ -57,6 +58,7 @@ def _points() -> Iterator[Point]:
     try:
         with ledger() as found:
             yield from setup.nodes(found.nodes())
+            yield setup.messages(Unreadable(found.store).kept())
     except AnpError as error:
         yield Point("nodes", "workers and beats live", str(error), "`anp worker`, `anp beat`")
     if app.deployment.checks:

@@ -13,9 +13,12 @@ from celery_anp.cli.reach import ledger
 from celery_anp.cli.story import outcome, tell, tell_state
 from celery_anp.reliability.records import Operation
 from celery_anp.reliability.run import Run
+from celery_anp.reliability.unreadable import Unreadable
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="What happened: list, show, rollback, retry, cancel, resolve."
+    no_args_is_help=True,
+    add_completion=False,
+    help="What happened: list, show, rollback, retry, cancel, resolve; and messages that were none.",
 )
 
 RunId = Annotated[str, typer.Argument(help="The run's id, as `anp runs list` shows it.", metavar="RUN_ID")]
@@ -96,6 +99,29 @@ def resolve(
     Example: `anp runs resolve content.import#7 --note "rows removed by hand"`
     """
     _operate(run_id, "resolve", by, note, json=json)
+
+
+@app.command("unreadable")
+def unreadable(
+    limit: Limit = 50,
+    drop: Annotated[bool, typer.Option("--drop", help="Drop what is shown, and all before it.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show the messages that no worker could read and that were set aside, the newest first.
+
+    Example: `anp runs unreadable --drop`
+    """
+    with ledger(to_read=not drop) as found:
+        store = Unreadable(found.store)
+        kept = store.newest(limit)
+        dropped = store.drop(kept[0].number) if drop and kept else 0
+    if json:
+        printing.as_json({"dropped": dropped, "messages": [one.public() for one in kept]})
+        return
+    rows = [(printing.clock(one.at), one.list, one.bytes, one.reason, printing.short(one.text)) for one in kept]
+    printing.table(("set aside", "queue", "bytes", "because", "begins with"), rows)
+    if drop:
+        printing.say(f"dropped {dropped}")
 
 
 def _operate(run_id: str, what: Operation, by: str, note: str, *, json: bool) -> None:

@@ -52,7 +52,8 @@ class DeclaredTask(Task):
     @property
     def attempt(self) -> Attempt | None:
         """The attempt that is running here, or None on a direct call."""
-        return getattr(self.request, "attempt", None)
+        found = getattr(self.request, "attempt", None)
+        return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
     @property
     def run_id(self) -> str | None:

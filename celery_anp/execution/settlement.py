@@ -35,7 +35,7 @@ from celery_anp.reliability.retry import Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
 from celery_anp.security import RESULT_LIMIT
 from celery_anp.sending.call import seconds_until
-from celery_anp.sending.message import LINKS, read_back
+from celery_anp.sending.message import LINKS, read_back, seal
 from celery_anp.wording import cut, name_of, words
 
 log = get_task_logger(__name__)
@@ -197,6 +197,7 @@ class Settlement:
         self._settle(
             "retry", reason=cut(reason, REASON), error=record.described(self.task, error),
             delay=int(max(0.0, delay) * 1000), meta=record.failed(self.task, error, "RETRY"), message=changed,
+            seal=seal(changed or ""),
         )  # fmt: skip
 
     def _settle(self, outcome: Outcome, *, following: dict[str, Any] | None = None, **data: Any) -> None:
@@ -242,4 +243,5 @@ class Settlement:
         message = read_back(attempt.ask(store.read, "hget", self.task.ledger.row_key(attempt.run_id), "message"))
         args, kwargs, embed = message.body
         embed = {**embed, **{name: following.get(name) for name in LINKS}}
-        return {"message": message.with_body([args, kwargs, embed]).text(json.dumps), "linked": int(bool(following))}
+        text = message.with_body([args, kwargs, embed]).text(json.dumps)
+        return {"message": text, "seal": seal(text), "linked": int(bool(following))}

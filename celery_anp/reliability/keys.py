@@ -39,6 +39,9 @@ KEYS = (
     Key("unique:<task>:<digest>", "string", "the run that calls with this input get, while it lives", ("planning",)),
     Key("links", "zset", "id to time (ms): ended runs whose next links are not confirmed", ("ending", "links")),
     Key("fence", "string", "the last fence given out", ("begin",)),
+    Key("unreadable", "zset", "JSON { number, at, list, reason, bytes, text } of a message that no worker can read, by "
+        "its number", ("aside",)),
+    Key("unreadable:counts", "hash", "ever (how many there were), last (time, ms, of the newest)", ("aside",)),
     # -- where a row waits
     Key("queued", "zset", "index `queue`: id to time (ms) from which upkeep may ring again",
         ("index", "nudge", "park", "ring")),

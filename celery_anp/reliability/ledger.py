@@ -143,7 +143,7 @@ class Ledger(Reader):
 
     # -- the life of an attempt -------------------------------------------------------------------
 
-    def begin(self, run_id: str, node: str, child: str, token: str) -> Begun | str:
+    def begin(self, run_id: str, node: str, child: str, token: str, seal: str, used: str) -> Begun | str:
         """Begin an attempt.
 
         Args:
@@ -151,11 +151,14 @@ class Ledger(Reader):
             node: this node's id; its lease must be alive.
             child: this process, as the node can find it again.
             token: unique for this delivery of the message.
+            seal: of the message that came; empty for one that no row has written.
+            used: JSON of what was used of it before the body (begin.lua).
 
         Returns:
-            The attempt, or a word why there is none: `gone`, `lease`, or the row's state.
+            The attempt, or a word why there is none: `gone`, `lease`, `other` (the message is not the row's, whose own
+            is sent), or the row's state.
         """
-        word, *answer = self.store.call("begin", run_id, node, child, token)
+        word, *answer = self.store.call("begin", run_id, node, child, token, seal, used)
         if word == "no":
             return str(answer[0])
         fence, attempt, failures, kind, message = answer
@@ -170,8 +173,8 @@ class Ledger(Reader):
             fence: the attempt's fence.
             outcome: how it ended.
             **data: `reason`, `result` and `error` (JSON text), `as_expected` (0 or 1), `meta` (Celery's record),
-                `delay` (ms until a retry), `message` (with a changed input), `linked` (whether that message
-                carries links).
+                `delay` (ms until a retry), `message` (with a changed input), its `seal`, `linked` (whether
+                that message carries links).
 
         Returns:
             The state the run has now.
@@ -262,6 +265,17 @@ class Ledger(Reader):
     def nudge(self, run_id: str) -> None:
         """The message of a run went down with a child before it began: do not wait for the grace."""
         self.store.call("nudge", run_id)
+
+    def amend(self, run_id: str, seal: str, text: str, new_seal: str) -> bool:
+        """A run's message has got more headers on its way; its row keeps them if it has not begun.
+
+        Args:
+            run_id: the run.
+            seal: of the message as its row had it.
+            text: the whole message anew.
+            new_seal: its seal.
+        """
+        return bool(self.store.call("amend", run_id, seal, text, new_seal))
 
     def park(self, run_id: str) -> str:
         """A worker got a run whose task it does not know; returns the state the run has now."""

@@ -31,6 +31,8 @@ class Message:
     #: The broker's list that it goes to.
     list: str
     queue: str
+    #: What tells its text from every other one but for the stamp: who begins the run shows it.
+    seal: str = ""
     #: It carries links: callbacks, errbacks, a chain or a chord.
     linked: bool = False
     #: The queue is no plain list, so that no script can put it there.
@@ -154,7 +156,7 @@ class Begun:
     attempt: int
     failures: int
     kind: Literal["run", "rollback"]
-    #: The row's message where the input was changed by a retry, else empty.
+    #: The row's own message for who came with another one, else empty.
     message: str
 
 
@@ -220,8 +222,8 @@ def _of_message(message: Message | None) -> dict[str, Any]:
     if message is None:
         return {}
     return {
-        "message": message.text, "list": message.list, "queue": message.queue, "linked": int(message.linked),
-        "by_kombu": int(message.by_kombu),
+        "message": message.text, "seal": message.seal, "list": message.list, "queue": message.queue,
+        "linked": int(message.linked), "by_kombu": int(message.by_kombu),
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,9 @@ FINAL = frozenset({
     "parked", "sent",
 })  # fmt: skip
 STATES = frozenset({"queued", "delayed", "blocked", "running", "rolling_back"}) | FINAL
+
+#: The form of a tick's id; one of a schedule with an interval below a second has milliseconds.
+_TICK_ID = r".+@\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,11 @@ def moment(milliseconds: str | float | None) -> datetime | None:
 def iso(time: datetime | None) -> str | None:
     """A time as ISO 8601 in UTC with milliseconds, e.g. `2026-11-21T21:55:00.000Z`."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
+
+
+def is_tick_id(run_id: str) -> bool:
+    """Whether an id has the form of a tick's, of whatever schedule."""
+    return re.fullmatch(_TICK_ID, run_id, re.DOTALL) is not None
 
 
 def tick_id(schedule: str, tick: float) -> str:

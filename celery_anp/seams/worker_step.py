@@ -56,7 +56,7 @@ class NodeStep(bootsteps.StartStopStep):
         try:
             check_tasks(app)
             self.upkeep = Upkeep(app)
-            app.lease = Lease(app, "worker", lambda: bodies(app))
+            app.lease = Lease(app, "worker", bodies)
             app.lease.start()
         except AnpError as error:
             # Celery would print a traceback and go on without us.
@@ -96,16 +96,16 @@ class NodeStep(bootsteps.StartStopStep):
 
     def _end_stalled(self, app: Any) -> None:
         app.lease.reconciler.ending = True
-        for body in bodies(app):  # before another worker begins their runs
+        for body in bodies():  # before another worker begins their runs
             children.kill(body.pid)
         app.lease.stop("its worker had stalled")
         leave()
 
 
-def bodies(app: Any) -> Iterator[Body]:
+def bodies() -> Iterator[Body]:
     """What the children of this worker are doing now."""
     for request in list(state.active_requests):
-        task = app.tasks.get(request.name)
+        task = request.task
         if isinstance(task, ReliableTask) and request.worker_pid:
             yield Body(request.id, request.worker_pid, task.on_lost != "finish")
 

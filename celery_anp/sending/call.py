@@ -19,6 +19,7 @@ from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.records import Key, NewRun, Planned, Timing, Told
+from celery_anp.reliability.run import is_tick_id
 from celery_anp.sending.draft import draft
 from celery_anp.sending.message import written
 from celery_anp.wording import shown
@@ -82,7 +83,7 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
             by a canvas), `countdown`, `eta` and `expires` are taken out.
 
     Raises:
-        BadUsage: a key inside a canvas, or a time that cannot be read.
+        BadUsage: a key inside a canvas, the id of a tick, or a time that cannot be read.
     """
     name, task_id, unique_for = (options.pop(option, None) for option in ("key", "task_id", "unique_for"))
     if task_id is not None and (name is not None or unique_for is not None):
@@ -91,10 +92,14 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
             expected="no id of its own: a canvas has frozen this one",
             given=str(name or unique_for),
         )
+    if task_id is not None and is_tick_id(task_id):
+        raise BadUsage(
+            f"{task_id} cannot be the id of a call",
+            expected="an id without the form of a tick's: only beat and operators give those",
+        )
     named = name is not None or unique_for is not None
     key = Key(checked.digest(), _whole_milliseconds(unique_for)) if named else None
-    due, delay = _due(options.pop("countdown", None), options.pop("eta", None))
-    timing = Timing(due, delay, _deadline(options.pop("expires", None)))
+    timing = timing_of(options.pop("countdown", None), options.pop("eta", None), options.pop("expires", None))
     return Call(task, draft(task, task_id or new_id(task.name, name), checked, timing=timing, key=key))
 
 
@@ -116,6 +121,16 @@ def _whole_milliseconds(unique_for: float | timedelta | None) -> int:
     if not isinstance(seconds, (int, float)) or not 0.001 <= seconds <= 366 * 86_400:
         raise BadUsage("unique_for cannot be used", expected="seconds, up to a year", given=repr(unique_for))
     return int(seconds * 1000)
+
+
+def timing_of(countdown: float | None, eta: datetime | str | None, expires: float | datetime | str | None) -> Timing:
+    """When a run begins, as Celery's options say it.
+
+    Raises:
+        BadUsage: a time cannot be read.
+    """
+    due, delay = _due(countdown, eta)
+    return Timing(due, delay, _deadline(expires))
 
 
 def seconds_until(countdown: float | None, eta: datetime | float | str | None) -> float:

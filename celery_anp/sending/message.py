@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
@@ -21,10 +22,13 @@ from celery_anp.errors import LimitExceeded
 from celery_anp.redaction import hidden
 from celery_anp.reliability.message import SECRETS, Opened, opened
 from celery_anp.reliability.records import Message, Told
-from celery_anp.security import INPUT_LIMIT
+from celery_anp.security import INPUT_LIMIT, NESTING_LIMIT
+from celery_anp.sending.nesting import is_nested
 
 #: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
 STAMP = "anp_rung"
+#: How `pack` begins a message: what follows is its stamp.
+START = f'{{"headers": {{"{STAMP}": '.encode()
 #: The header of a message whose task is not guarded: nothing but the broker brings it back.
 PLAIN = "anp_plain"
 #: The steps to which kombu's Redis transport rounds a priority, each with a list of its own.
@@ -46,8 +50,13 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
         priority: 0 to 9, or None.
 
     Raises:
-        LimitExceeded: the input is too large.
+        LimitExceeded: the input is too large, or nested deeper than a worker reads.
     """
+    if is_nested([message.headers, *message.body], NESTING_LIMIT - 1):
+        raise LimitExceeded(
+            f"The input of {message.headers['task']!r} is nested too deeply",
+            expected=f"at most {NESTING_LIMIT} levels of lists and objects, with what follows it",
+        )
     named = {STAMP: 0, **{name: value for name, value in message.headers.items() if name != STAMP}}
     headers, body = json.dumps(named), json.dumps(message.body)
     check_size(message.headers["task"], len(headers) + len(body))
@@ -77,6 +86,20 @@ def check_size(task: str, size: int) -> None:
             expected=f"at most {INPUT_LIMIT} bytes with its message",
             given=f"{size} bytes",
         )
+
+
+def seal(text: str | bytes) -> str:
+    """What tells a message from every other: a digest of its text but for the stamp.
+
+    Args:
+        text: as its row keeps it or the broker's list holds it.
+
+    Returns:
+        The digest; empty for a text that `pack` did not write, as where kombu sends it.
+    """
+    raw = text if isinstance(text, bytes) else text.encode()
+    stamp, comma, rest = raw[len(START) :].partition(b",") if raw.startswith(START) else (b"", b"", b"")
+    return blake2b(rest, digest_size=12).hexdigest() if comma and stamp.isdigit() else ""
 
 
 def read_back(text: str) -> Opened:
@@ -117,7 +140,8 @@ def written(
     if plain:
         message.headers[PLAIN] = True
     text, linked = pack(message, queue, priority), any(message.body[2].get(name) for name in LINKS)
-    return Message(text, list_key(queue, priority), queue, linked, by_kombu, held or by_kombu, told)
+    where = list_key(queue, priority)
+    return Message(text, where, queue, seal(text), linked, by_kombu, held or by_kombu, told)
 
 
 def built(
@@ -203,16 +227,17 @@ class _Made:
 
 
 class Doorbell:
-    """Stands in for kombu's producer while Celery publishes one message: what plans the row sends it.
+    """Stands in for kombu's producer while Celery publishes one message: what plans the row sends it, or lets kombu.
 
     Args:
         producer: kombu's, for whatever else is published meanwhile (events).
-        plan: gets the message, after the signals had their say on its headers, and `priority`.
+        plan: gets the message, after the signals had their say on its headers, and `priority`; returns the stamp with
+            which kombu is to send it, 0 where there is nothing to send.
     """
 
-    def __init__(self, producer: Any, plan: Callable[..., object]) -> None:
+    def __init__(self, producer: Any, plan: Callable[..., int]) -> None:
         self._producer = producer
-        self._plan: Callable[..., object] | None = plan
+        self._plan: Callable[..., int] | None = plan
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
@@ -223,5 +248,7 @@ class Doorbell:
         if plan is None:
             return self._producer.publish(body, **options)
         properties = {name: options[name] for name in KEPT if options.get(name) is not None}
-        plan(task_message(options["headers"], properties, body, None), priority=options.get("priority"))
-        return None
+        stamp = plan(task_message(options["headers"], properties, body, None), priority=options.get("priority"))
+        if not stamp:
+            return None
+        return self._producer.publish(body, **{**options, "headers": {**options["headers"], STAMP: stamp}})

@@ -38,14 +38,14 @@ def test_a_succeeded_run_is_never_entered_again(ledger: Moved) -> None:
     ledger.plan([new("a")])
     begin(ledger, "a")
     settle(ledger, "a")
-    assert ledger.begin("a", NODE, "child", "another") == "succeeded"
+    assert ledger.begin("a", NODE, "child", "another", "a", "") == "succeeded"
 
 
 def test_a_begin_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> None:
     ledger.plan([new("a")])
     first = begin(ledger, "a", "t")
     assert begin(ledger, "a", "t") == first
-    assert ledger.begin("a", NODE, "child", "u") == "running"
+    assert ledger.begin("a", NODE, "child", "u", "a", "") == "running"
     assert ledger.run("a").attempts == 1
 
 
@@ -59,9 +59,9 @@ def test_a_settle_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> N
 
 def test_a_node_without_a_lease_begins_nothing(ledger: Moved) -> None:
     ledger.plan([new("a")])
-    assert ledger.begin("a", "stranger", "child", "t") == "lease"
+    assert ledger.begin("a", "stranger", "child", "t", "a", "") == "lease"
     ledger.go(11)
-    assert ledger.begin("a", NODE, "child", "t") == "lease"
+    assert ledger.begin("a", NODE, "child", "t", "a", "") == "lease"
 
 
 def test_a_dead_nodes_run_goes_back_and_its_late_settle_is_refused(ledger: Moved) -> None:
@@ -311,7 +311,7 @@ def test_a_run_that_is_too_late_to_start_expires_and_one_that_began_does_not(led
     settle(ledger, "b", "requeue")
     ledger.go(6)
     ledger.heartbeat(NODE)
-    assert ledger.begin("a", NODE, "child", "t") == "expired"
+    assert ledger.begin("a", NODE, "child", "t", "a", "") == "expired"
     assert begin(ledger, "b", "t2").attempt == 2
 
 

@@ -183,10 +183,10 @@ class Machine(Pair, RuleBasedStateMachine):
         for run_id in self.queued():
             self.deliver(run_id, node)
 
-    @rule(run_id=IDS, node=NODES)
-    def begin_any(self, run_id: str, node: str) -> None:
-        """A message that may be late, doubled, or of no run at all, on a node that may be dead."""
-        self.deliver(run_id, node)
+    @rule(run_id=IDS, node=NODES, came=st.sampled_from(["own", "like", "other"]))
+    def begin_any(self, run_id: str, node: str, came: Any) -> None:
+        """A message that may be late, doubled, forged, or of no run at all, on a node that may be dead."""
+        self.deliver(run_id, node, came)
 
     @precondition(lambda self: self.deliveries)
     @rule(back=BACK)

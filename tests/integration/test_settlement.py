@@ -11,7 +11,7 @@ from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
 from celery_anp.errors import BadRequest, LedgerUnavailable, RunEnded
 from celery_anp.execution import identity
-from celery_anp.reliability.records import NewRun
+from celery_anp.reliability.records import Message, NewRun
 from celery_anp.reliability.run import Run
 from tests.support.moved import NODE, Moved
 from tests.support.probe import add
@@ -42,8 +42,8 @@ def refusing(ledger: Moved, monkeypatch: pytest.MonkeyPatch) -> Iterator[Refusin
 
 def perform(ledger: Refusing) -> Run:
     """A run of 1 + 2, begun and settled here as Celery's tracer would."""
-    ledger.plan([NewRun("one", add.name)])
-    add.push_request(id="one", args=(1, 2), kwargs={}, called_directly=False, anp_rung=1)
+    ledger.plan([NewRun("one", add.name, message=Message("{}", "default", "default", seal="its own"))])
+    add.push_request(id="one", args=(1, 2), kwargs={}, called_directly=False, anp_rung=1, anp_seal="its own")
     try:
         add(1, 2)
     finally:

@@ -25,6 +25,9 @@ def steps(m: Moment, slot: int) -> Iterator[Step]:
         for run, row in enumerate(m.ledger.rows):
             if row.messages:
                 yield Step(f"n{slot} takes the message of run {run}", partial(take, slot=slot, run=run))
+            if row.forged:
+                label = f"n{slot} takes a forged message of run {run}"
+                yield Step(label, partial(take, slot=slot, run=run, forged=True))
     elif node.at in SCRIPTS:
         yield Step(f"n{slot} {SCRIPTS[node.at][0]} run {node.run}", partial(SCRIPTS[node.at][1], slot=slot))
 
@@ -40,14 +43,18 @@ def _in_body(m: Moment, slot: int) -> Iterator[Step]:
         yield Step(f"{who} sees the mark and stops", partial(body.finish, slot=slot, outcome="cancelled"))
 
 
-def take(m: Moment, slot: int, run: int) -> None:
+def take(m: Moment, slot: int, run: int, *, forged: bool = False) -> None:
     renew_delivery(m, slot)
-    m.ledger.rows[run].messages -= 1
-    m.nodes[slot].at, m.nodes[slot].run = BEGINNING, run
+    node, row = m.nodes[slot], m.ledger.rows[run]
+    if forged:
+        row.forged = False
+    else:
+        row.messages -= 1
+    node.at, node.run, node.forged = BEGINNING, run, forged
 
 
 def begin(m: Moment, slot: int) -> None:
-    fence = attempt.begin(m, m.nodes[slot].run, me(slot))
+    fence = attempt.begin(m, m.nodes[slot].run, me(slot), forged=m.nodes[slot].forged)
     if fence:
         body.enter(m, slot, fence)
     else:

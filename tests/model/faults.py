@@ -84,6 +84,8 @@ def _of_messages(m: Moment) -> Iterator[tuple[str, Fault]]:
             yield f"the message of run {run} is lost", partial(_messages, run=run, by=-1)
             if row.messages < 2:
                 yield f"the message of run {run} is doubled", partial(_messages, run=run, by=1)
+        if "forge" in m.scene.faults and not row.forged:
+            yield f"a message of run {run} is forged", partial(_forge, run=run)
 
 
 def _set(m: Moment, slot: int, name: str) -> None:
@@ -114,7 +116,7 @@ def shutdown(m: Moment, slot: int) -> None:
 def _haunt(m: Moment, slot: int, act: Fault) -> None:
     node = m.nodes[slot]
     kind = "begin" if node.at == BEGINNING else "settle"
-    m.ghosts = (Ghost(kind, node.run, me(slot), node.fence, node.outcome),)
+    m.ghosts = (Ghost(kind, node.run, me(slot), node.fence, node.outcome, node.forged),)
     act(m)
 
 
@@ -125,13 +127,17 @@ def _give_up(m: Moment, slot: int) -> None:
 def _unheard(m: Moment, slot: int) -> None:
     node = m.nodes[slot]
     if node.at == BEGINNING:
-        attempt.begin(m, node.run, me(slot))
+        attempt.begin(m, node.run, me(slot), forged=node.forged)
     else:
         attempt.settle(m, node.run, me(slot), node.fence, node.outcome)
 
 
 def _messages(m: Moment, run: int, by: int) -> None:
     m.ledger.rows[run].messages += by
+
+
+def _forge(m: Moment, run: int) -> None:
+    m.ledger.rows[run].forged = True
 
 
 def freeze(m: Moment) -> None:

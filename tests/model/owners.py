@@ -35,7 +35,7 @@ def renew_delivery(m: Moment, slot: int) -> None:
 def rest(node: Node) -> None:
     """The child is done with its message and idle again."""
     blank = Node()
-    for name in ("at", "run", "fence", "undoing", "phase", "todo", "outcome", "forgotten"):
+    for name in ("at", "run", "fence", "undoing", "phase", "todo", "outcome", "forgotten", "forged"):
         setattr(node, name, getattr(blank, name))
 
 

@@ -21,6 +21,7 @@ RULES: dict[str, str] = {
     "fence_clock": "a fence comes from the clock, so that it grows even after Redis lost its last writes",
     # messages
     "ring": "upkeep rings a queued row whose message is gone",
+    "own_message": "begin runs what the row says: who comes with another message gets the row's, or nothing",
     # locks
     "lock_when_due": "a run takes its lock when it becomes due, not when it begins",
     "lock_in_loss": "the lock belongs to the run and is kept when an attempt is lost",

@@ -45,6 +45,11 @@ EXPERIMENTS = [
         Scene("a slow look", slow_look=True, faults=_set("give_up"), never=frozenset({"quarantined"})),
         {"second_sight": FORBIDDEN},
     ),
+    Experiment(
+        Scene("messages forged", hook=True, fails=True, faults=_set("forge message kill_child lose_answer give_up"),
+              budget=2),
+        {"own_message": "a run does what a message says, and not what its row says", "ring": STUCK},
+    ),
     # nodes
     Experiment(
         Scene("nodes killed", nodes=2, faults=_set("kill_node kill_child"), budget=2),

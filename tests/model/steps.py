@@ -93,7 +93,7 @@ def _run_late(m: Moment, ghost: Ghost) -> None:
     elif ghost.kind == "plan":
         due.plan(m, ghost.run)
     elif ghost.owner and ghost.kind == "begin":
-        attempt.begin(m, ghost.run, ghost.owner)
+        attempt.begin(m, ghost.run, ghost.owner, forged=ghost.forged)
     elif ghost.owner:
         attempt.settle(m, ghost.run, ghost.owner, ghost.fence, ghost.outcome)
 

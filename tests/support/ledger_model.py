@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from celery_anp.reliability.records import Keeping, NewRun
 from celery_anp.reliability.run import FINAL
+from celery_anp.sending.message import seal
 
 #: A message may be on its way so long before upkeep rings again; the pause doubles with each ring, to 64 of them.
 GRACE = 5000
@@ -109,6 +110,11 @@ class Row:
     def text(self) -> str:
         """Its message."""
         return self.message or (self.new.message.text if self.new.message else "")
+
+    @property
+    def seal(self) -> str:
+        """What tells its message from others."""
+        return seal(self.text)
 
     @property
     def by_kombu(self) -> bool:

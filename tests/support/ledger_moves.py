@@ -13,8 +13,10 @@ from celery_anp.reliability.records import Decision, Key, NewRun
 from celery_anp.reliability.run import FINAL
 from tests.support.ledger_model import GRACE, MOST_PAUSES, RETRIED, UNDONE, Model, NodeLease, Row
 
-#: An attempt: the word go, its number, failures before it, its kind, and its message where that was changed.
+#: An attempt: the word go, its number, failures before it, its kind, and its message where another one came.
 Go = tuple[str, int, int, str, str]
+#: What is used before the body of every message of these runs.
+USED = '["task", null, 5, null, 3]'
 #: What became of a plan: the run, a word, its state, and the stamp with which its planner sends its message.
 Plan = tuple[str, str, str, int]
 P = ParamSpec("P")
@@ -92,34 +94,38 @@ class Moves(Model):
         return False, decision.cursor, [self._plan(new) for new in decision.runs]
 
     @script
-    def begin(self, run_id: str, node: str, child: str, token: str) -> Go | str:
-        """An attempt, or why there is none."""
+    def begin(self, run_id: str, node: str, child: str, token: str, seal: str, used: str) -> Go | str:
+        """An attempt, or why there is none; who came with another message gets the row's, or nothing."""
         row = self.rows.get(run_id)
         if row is None:
             return "gone"
+        handed = "" if seal == row.seal else row.text
         if row.at == "node" and row.token == token:
-            return "go", row.attempts, row.failures[row.kind], row.kind, row.message
+            return "go", row.attempts, row.failures[row.kind], row.kind, handed
         if row.at != "queue":
             return row.state
-        return self._refused(row, node) or self._go(row, node, child, token)
+        return self._refused(row, node, handed, used) or self._go(row, node, child, token, handed)
 
-    def _refused(self, row: Row, node: str) -> str:
+    def _refused(self, row: Row, node: str, handed: str, used: str) -> str:
         lease = self.nodes.get(node)
         if lease is None or lease.dead or lease.end <= self.now:
             return "lease"
         if self.too_late(row):
             self.end(row, "expired")
             return "expired"
+        if handed and used != USED:
+            self.to_queue(row)
+            return "other"
         return ""
 
-    def _go(self, row: Row, node: str, child: str, token: str) -> Go:
+    def _go(self, row: Row, node: str, child: str, token: str, handed: str) -> Go:
         self.leave(row)
         row.at, row.node, row.child, row.token = "node", node, child, token
         row.attempts += 1
         row.undo_now = 0
         self.nodes[node].rows.append(row.new.run_id)
         self._turn(row, "running")
-        return "go", row.attempts, row.failures[row.kind], row.kind, row.message
+        return "go", row.attempts, row.failures[row.kind], row.kind, handed
 
     def owner(self, run_id: str, node: str, fence: int) -> Row | None:
         """The row, for who holds its current attempt."""

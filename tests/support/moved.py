@@ -23,11 +23,11 @@ class Moved(Ledger):
 
 def new(run_id: str, **fields: Any) -> NewRun:
     message = json.dumps({"headers": {"anp_rung": 0, "id": run_id}, "body": json.dumps([[], {"site": "main"}, {}])})
-    return flat(run_id, message, "default", **fields)
+    return flat(run_id, message, "default", seal=run_id, **fields)
 
 
 def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE, child: str = "child") -> Begun:
-    begun = ledger.begin(run_id, node, child, token)
+    begun = ledger.begin(run_id, node, child, token, run_id, "")
     assert isinstance(begun, Begun), f"{run_id}: {begun}"
     return begun
 

@@ -215,6 +215,21 @@ def noted(*told: Any, path: str, gate: str = "") -> None:
     Journal(path).write("noted")
 
 
+@app.task(bind=True, name="probe.says", track_started=True, retries=Retries(max=0), **OURS)
+def says(self: Any, path: str, word: str) -> str:
+    """Says what its message said."""
+    request = self.request
+    known = {name: getattr(request, name) for name in ("root_id", "parent_id", "group", "reply_to", "retries", "eta")}
+    headers = {name: (request.headers or {}).get(name) for name in ("tenant", "more")}
+    stored = self.AsyncResult(request.id).state
+    Journal(path).write(
+        "says", stored=stored, run=self.run_id, word=word, limits=list(request.timelimit), **known, **headers
+    )
+    if word == "fails":
+        raise ValueError(word)
+    return word
+
+
 @app.task(base=Task, name="probe.plain")
 def plain(x: int) -> int:
     """Not guarded."""

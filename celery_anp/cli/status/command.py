@@ -22,6 +22,7 @@ from celery_anp.cli.status.answers import (
 from celery_anp.errors import AnpError
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import ITSELF
+from celery_anp.reliability.unreadable import Unreadable
 from celery_anp.settings import settings
 
 #: Runs that are looked at.
@@ -58,7 +59,7 @@ def _answers(seconds: int) -> list[Answer]:
         return [
             is_it_up("" if running() else "nothing runs; `anp up` starts it", nodes, _site()),
             is_it_slow(runs, found.backlog()),
-            are_runs_failing(runs, *_troubled(found)),
+            are_runs_failing(runs, *_troubled(found), Unreadable(found.store).kept()),
             did_the_release_change_anything(runs),
         ]
 
