@@ -11,8 +11,8 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from celery_anp.checklist.point import Point
 from celery_anp.errors import AnpError
-from celery_anp.reliability.keyspace import too_old
-from celery_anp.reliability.store import FULL_AT, connect
+from celery_anp.reliability.keyspace import FULL_AT, too_old
+from celery_anp.reliability.store import connect
 
 #: Commands that the user must not have, in a form that does nothing where it has them.
 FORBIDDEN = (
@@ -125,7 +125,8 @@ def _ledger_memory(told: dict[str, Any]) -> Iterator[Point]:
     yield _limit("ledger", told)
     limit, used = int(told.get("maxmemory") or 0), int(told["used_memory"])
     full = bool(limit) and used > FULL_AT * limit
-    yield Point("ledger", "there is room", f"{used / limit:.0%} of its memory is used" if full else "", "more memory")
+    wrong = f"{used / limit:.0%} of its {limit / 2**20:.0f} MiB are used, and nothing new is planned" if full else ""
+    yield Point("ledger", "there is room", wrong, "more memory, or fewer rows (ANP_KEEP_ROWS)")
     wrong = "" if told.get("aof_enabled") else "appendonly is off: a restart forgets every run"
     yield Point("ledger", "what it answered is on disk", wrong, "appendonly yes")
     failed = told.get("aof_last_write_status") != "ok" or told.get("aof_last_bgrewrite_status") != "ok"

@@ -28,8 +28,10 @@ SHARED = ("base", "alarms", "index", "results", "keeping", "ending", "lock", "no
 PLANNING = frozenset({"plan", "tick", "backfill"})
 #: Upper ends of the buckets of lateness, in milliseconds; beyond the last one it is `inf`. Metrics read them too.
 LATE = (100, 500, 1000, 5000, 15000, 60000, 300000)
+#: Part of Redis' memory limit at which nothing new is planned.
+FULL_AT = 0.8
 #: What Python gives to the scripts, before their first file.
-GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}"
+GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}\nlocal FULL_AT = {FULL_AT}"
 #: A Redis that answers and does nothing for now, as it says so. Redis 6.2 wraps what a script says:
 #: "Error running script (…): @user_script: 9: -READONLY You can't …".
 NOT_NOW = re.compile(r"(?:^|: -)(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN) ")

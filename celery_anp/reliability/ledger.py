@@ -282,6 +282,10 @@ class Ledger(Reader):
         """The next links of a run are sent."""
         self.store.call("links", "done", run_id)
 
+    def look_for_unserved(self) -> int:
+        """Tell of queues on which runs wait and that no living worker serves; returns how many there are."""
+        return int(self.store.call("unserved", self.lease))
+
     def look_for_late(self, most: int = 500) -> int:
         """Tell of schedules that should have succeeded by now; returns how many became late."""
         return int(self.store.call("late", most))
@@ -290,12 +294,29 @@ class Ledger(Reader):
         """Drop rows from the indexes whose time to be kept is over; returns how many."""
         return int(self.store.call("prune", most))
 
-    def set_full(self, full: bool) -> None:
-        """Refuse planning while Redis is near its memory limit, or allow it again."""
-        if full:
-            self.store.read("set", self.store.key("full"), "1", 60)
-        else:
-            self.store.read("delete", self.store.key("full"))
+    def make_room(self, over: int, most: int) -> tuple[int, int, int]:
+        """Forget the oldest finished rows, or first what Celery keeps of runs whose rows are gone.
+
+        Args:
+            over: so many of the oldest rows are passed over: they had to stay.
+            most: rows that are looked at.
+
+        Returns:
+            How many were forgotten, how many rows were looked at, and how many of these had to stay.
+        """
+        forgot, looked, stayed = self.store.call("make_room", over, most)
+        return int(forgot), int(looked), int(stayed)
+
+    def set_full(self, full: bool, *, used: int = 0, limit: int = 0, dropped: int = 0) -> None:
+        """Refuse planning while Redis is near its memory limit, or allow it again; tell who is to be told.
+
+        Args:
+            full: whether it is refused.
+            used: bytes that Redis uses.
+            limit: bytes that it may; 0 for no limit.
+            dropped: rows that were dropped just now, to make room.
+        """
+        self.store.call("memory", used, limit, int(full), dropped)
 
     # -- operators --------------------------------------------------------------------------------
 

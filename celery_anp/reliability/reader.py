@@ -8,7 +8,7 @@ from celery_anp.errors import UnknownName, did_you_mean
 from celery_anp.reliability import nodes
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.nodes import Node
-from celery_anp.reliability.records import Keeping
+from celery_anp.reliability.records import Keeping, Memory
 from celery_anp.reliability.run import STATES, Run, UndoEntry, from_row
 
 #: Rows that are looked through at a time.
@@ -141,6 +141,16 @@ class Reader:
             task, _, what = key.rpartition("|")
             found.setdefault(task, {})[what] = int(value)
         return found
+
+    def memory(self) -> Memory:
+        """How much of its memory Redis uses, and what was dropped for want of it."""
+        told, full, said = self.store.several(
+            [("info", "memory"), ("get", self.store.key("full")), ("hgetall", self.store.key("memory"))]
+        )
+        return Memory(
+            int(told["used_memory"]), int(told.get("maxmemory") or 0), bool(full), int(said.get("dropped") or 0),
+            int(said.get("dropped_at") or 0),
+        )  # fmt: skip
 
     def unfinished(self) -> dict[str, int]:
         """How many runs wait (queued, delayed, blocked), are with a node (running), or are parked."""

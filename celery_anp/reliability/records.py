@@ -190,6 +190,29 @@ class Keeping:
     rows: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much of its memory Redis uses, in bytes, and what that has cost."""
+
+    used: int
+    #: 0 for no limit.
+    limit: int
+    #: Planning is refused.
+    full: bool
+    #: Rows dropped before their time, to make room, since the ledger began; and the time (ms) of the last one.
+    dropped: int = 0
+    dropped_at: int = 0
+
+    @property
+    def share(self) -> float:
+        """Part of its limit that is used; 0 where it has none."""
+        return self.used / self.limit if self.limit else 0.0
+
+    def said(self) -> str:
+        """In words."""
+        return f"{self.share:.0%} of its {self.limit / 2**20:.0f} MiB"
+
+
 def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
     """A run as the scripts plan it (planning.lua): what stands at its default is left out."""
     row: dict[str, Any] = {

@@ -28,8 +28,6 @@ from celery_anp.reliability import keyspace, sentinel
 from celery_anp.reliability.keyspace import TIMEOUT, Keyspace, script_text
 from celery_anp.settings import Settings
 
-#: Part of Redis' memory limit at which nothing new is planned.
-FULL_AT = 0.8
 #: A Redis that answers and does nothing for now, where redis-py knows it by class: not from within a script.
 NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 

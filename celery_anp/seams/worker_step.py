@@ -56,7 +56,7 @@ class NodeStep(bootsteps.StartStopStep):
         try:
             check_tasks(app)
             self.upkeep = Upkeep(app)
-            app.lease = Lease(app, "worker", lambda: bodies(app))
+            app.lease = Lease(app, "worker", lambda: bodies(app), lambda: queues(worker))
             app.lease.start()
         except AnpError as error:
             # Celery would print a traceback and go on without us.
@@ -108,6 +108,14 @@ def bodies(app: Any) -> Iterator[Body]:
         task = app.tasks.get(request.name)
         if isinstance(task, ReliableTask) and request.worker_pid:
             yield Body(request.id, request.worker_pid, task.on_lost != "finish")
+
+
+def queues(worker: Any) -> list[str]:
+    """The queues that this worker serves now, also those that were added or cancelled while it runs."""
+    consumer = getattr(getattr(worker, "consumer", None), "task_consumer", None)
+    if consumer is None:  # it starts, or connects again
+        return list(worker.app.amqp.queues.consume_from)
+    return [queue.name for queue in list(consumer.queues)]
 
 
 def lead_own_group(**_: Any) -> None:

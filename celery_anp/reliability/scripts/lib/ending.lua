@@ -7,9 +7,10 @@
 --   waiters:<lock>  zset    who that is
 --   links           zset    its next links are to be sent
 --   expiring        zset    from when it goes away
+--   ended:<task>    zset    it joins, unless a tick made it or it waits for somebody
 --   parked          zset    it waits for a node that knows its task
--- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, int, get, number, set, enter, write_down, alert, tell_end,
---   leave, to_queue, publish, publish_end, keys_of
+-- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, TRIM_TASKS, int, get, number, set, enter, write_down, alert,
+--   tell_end, leave, to_queue, publish, publish_end, keys_of
 -- Provides: too_late, finish, ready, fail, park
 
 local function too_late(id)
@@ -36,6 +37,19 @@ local function release(id, end_it)
   end
 end
 
+-- A schedule and a task keep so many rows. A keyed run is kept for its time: as long its key keeps calls from a second.
+local function keep_few(id, state, keep)
+  local schedule, task, most = get(id, 'schedule'), get(id, 'task'), number(id, 'keep_rows')
+  if most == 0 then return end
+  if schedule ~= '' then
+    TRIM[schedule] = most
+  elseif state ~= 'parked' and get(id, 'digest') == '' then
+    redis.call('ZADD', P .. 'ended:' .. task, int(NOW), id)
+    redis.call('PEXPIRE', P .. 'ended:' .. task, int(math.max(keep, number(id, 'keep_long'))))
+    TRIM_TASKS[task] = most
+  end
+end
+
 -- The run ends: out of its index, its lock goes on, its row gets its end. `meta`: Celery's record, made by the worker.
 local function finish(id, state, reason, meta, node)
   leave(id)
@@ -54,9 +68,7 @@ local function finish(id, state, reason, meta, node)
     write_down(id)
     for _, key in ipairs(keys_of(id)) do redis.call('PEXPIRE', key, int(keep)) end
     redis.call('ZADD', P .. 'expiring', int(NOW + keep), id)
-  end
-  if get(id, 'schedule') ~= '' and number(id, 'keep_rows') > 0 then
-    TRIM[get(id, 'schedule')] = number(id, 'keep_rows')
+    keep_few(id, state, keep)
   end
 end
 
