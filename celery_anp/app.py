@@ -18,7 +18,7 @@ from celery_anp.errors import BadDeclaration, BadUsage
 from celery_anp.reliability import sentinel
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.message import SECRETS
-from celery_anp.seams import worker_step
+from celery_anp.seams import purge, worker_step
 from celery_anp.seams.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from celery_anp.sending import publisher
 from celery_anp.sending.call import OPTION, called
@@ -27,6 +27,7 @@ from celery_anp.settings import settings
 from celery_anp.task import ReliableTask
 
 AMQP = "celery_anp.sending.publisher:LedgerAMQP"
+CONTROL = "celery_anp.seams.purge:LedgerControl"
 
 
 class GuardedApp(Celery):
@@ -92,6 +93,12 @@ class GuardedApp(Celery):
         merged = {**SOCKETS, **self.conf.broker_transport_options, **(transport_options or {})}
         return super()._connection(*where, transport_options=merged, **options)
 
+    def connection_for_write(self, *args: Any, **options: Any) -> Any:
+        """A connection for publishing; `celery purge` asks for one too."""
+        if purge.is_under_way():
+            purge.tell(self)
+        return super().connection_for_write(*args, **options)
+
     def _task_from_fun(
         self, fun: Any, name: str | None = None, base: Any = None, bind: bool = False, **options: Any
     ) -> Any:
@@ -154,6 +161,9 @@ def give_ledger(existing: Celery) -> None:
     existing.__class__ = type(f"Guarded{type(existing).__name__}", (GuardedApp, type(existing)), {})
     existing.amqp_cls = AMQP
     existing.__dict__.pop("amqp", None)
+    if existing.control_cls == Celery.control_cls:  # else it is the app's own
+        existing.control_cls = CONTROL
+        existing.__dict__.pop("control", None)
     existing.add_defaults(lambda: {**CONSUMING, **CONNECTING})
 
 
@@ -177,7 +187,7 @@ def create_app(deployment: Deployment | None = None) -> GuardedApp:
     Returns:
         The app, which has become Celery's current one.
     """
-    made = GuardedApp("anp", task_cls=ReliableTask, amqp=AMQP, set_as_current=True)
+    made = GuardedApp("anp", task_cls=ReliableTask, amqp=AMQP, control=CONTROL, set_as_current=True)
     made.deployment = deployment or Deployment()
     made.add_defaults(lambda: configuration(settings(), made.deployment))
     worker_step.install(made)

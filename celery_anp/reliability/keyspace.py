@@ -144,6 +144,11 @@ class Keyspace(ABC):
         """Several hashes in one round trip, in the order asked for."""
         return self.several([("hgetall", key) for key in keys])
 
+    def fields(self, keys: Sequence[str], *names: str) -> list[dict[str, str]]:
+        """Some fields of several hashes in one round trip, in the order asked for; what is not there is empty."""
+        found = self.several([("hmget", key, *names) for key in keys])
+        return [{name: value or "" for name, value in zip(names, values, strict=True)} for values in found]
+
     def check_server(self) -> str:
         """The version of the server.
 

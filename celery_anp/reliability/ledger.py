@@ -6,7 +6,7 @@ What it promises is in the package docstring; each script opens with its keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -342,3 +342,18 @@ class Ledger(Reader):
         if word == "refused":
             raise Refused(f"{what} of {run_id} is not possible", expected=_WHEN[what], given=f"a run that is {state}")
         return self.run(run_id)
+
+    def cancel(self, run_ids: Sequence[str], states: Collection[str], by: str, note: str = "") -> int:
+        """Cancel many runs in one script: a batch, of at most some hundreds.
+
+        Args:
+            run_ids: the runs.
+            states: a run that is in none of them any more is left alone.
+            by: who asks.
+            note: why.
+
+        Returns:
+            How many were cancelled.
+        """
+        reason = f"cancel by {by}{f': {note}' if note else ''}"
+        return int(self.store.call("cancel", reason, f",{','.join(states)},", *run_ids))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Outcome = Literal[
     "succeeded", "failed", "retry", "requeue", "cancelled", "rolled_back", "rollback_retry", "rollback_failed", "parked"
@@ -188,6 +188,32 @@ class Keeping:
     short: int = 7 * DAY
     long: int = 30 * DAY
     rows: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which runs are meant; what is empty or None is not asked for."""
+
+    states: frozenset[str] = frozenset()
+    task: str = ""
+    schedule: str = ""
+    queue: str = ""
+    #: Planned at or after, and before, these times (ms).
+    since: int | None = None
+    until: int | None = None
+
+    #: The fields of a row that `fits` looks at.
+    FIELDS: ClassVar[tuple[str, ...]] = ("state", "task", "schedule", "queue", "created")
+
+    def fits(self, row: Mapping[str, str]) -> bool:
+        """Whether a run with these fields of its row is meant; one whose row is gone never is."""
+        if not row.get("state") or (self.states and row["state"] not in self.states):
+            return False
+        asked = {"task": self.task, "schedule": self.schedule, "queue": self.queue}
+        if any(wanted and row.get(name) != wanted for name, wanted in asked.items()):
+            return False
+        created = int(row.get("created") or 0)
+        return (self.since is None or created >= self.since) and (self.until is None or created < self.until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@
 --   expiring        zset    from when it goes away
 --   ended:<task>    zset    it joins, unless a tick made it or it waits for somebody
 --   parked          zset    it waits for a node that knows its task
--- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, TRIM_TASKS, int, get, number, set, enter, write_down, alert,
---   tell_end, leave, to_queue, publish, publish_end, keys_of
--- Provides: too_late, finish, ready, fail, park
+-- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, TRIM_TASKS, int, get, number, set, note, enter, write_down,
+--   alert, tell_end, leave, to_queue, publish, publish_end, keys_of
+-- Provides: too_late, finish, ready, fail, may_cancel, cancel, park
 
 local function too_late(id)
   local deadline = number(id, 'deadline')
@@ -89,6 +89,21 @@ local function fail(id, state, reason, meta, node)
   if get(id, 'linked') == '1' then redis.call('ZADD', P .. 'links', NOW + GRACE, id) end
   set(id, 'ended', '1')
   ready(id, true)                                    -- not straight to the queue: it may have waited for its lock
+end
+
+-- Who is not finished can be cancelled, but for a rollback.
+local function may_cancel(id) return get(id, 'at') ~= '' and get(id, 'state') ~= 'rolling_back' end
+
+-- A run is cancelled; one that is running is marked, and ends when its body does.
+local function cancel(id, reason)
+  local state = get(id, 'state')
+  if state ~= 'running' then
+    set(id, 'cancel', reason)
+    if number(id, 'attempts') > 0 then fail(id, 'cancelled', reason) else finish(id, 'cancelled', reason) end
+  elseif get(id, 'cancel') ~= reason then            -- each worker may ask for the same
+    set(id, 'cancel', reason)
+    note(id, state, state, '', reason)
+  end
 end
 
 -- No living node can run it: it waits, without its lock, for a node that comes later.
