@@ -27,6 +27,8 @@ from celery_anp.settings import settings
 from celery_anp.task import ReliableTask
 
 AMQP = "celery_anp.sending.publisher:LedgerAMQP"
+#: The main name of an app of `create_app`.
+MAIN = "anp"
 CONTROL = "celery_anp.seams.purge:LedgerControl"
 
 
@@ -42,6 +44,16 @@ class GuardedApp(Celery):
     def ledger(self) -> Ledger:
         """The ledger on this app's broker."""
         return Ledger.connect(settings(), publisher.broker_url(self))
+
+    @property
+    def identity(self) -> str:
+        """The name by which the ledger tells apps apart, the same in each process, deploy and release: its main name.
+
+        An app of `create_app`, whose main name says nothing, has the package of its deployment's tasks behind it.
+        """
+        own = next((module.partition(".")[0] for module in self.deployment.tasks), "")
+        name = self.main or "__main__"
+        return f"{name}:{own}" if own and name == MAIN else name
 
     @property
     def release(self) -> str:
@@ -187,7 +199,7 @@ def create_app(deployment: Deployment | None = None) -> GuardedApp:
     Returns:
         The app, which has become Celery's current one.
     """
-    made = GuardedApp("anp", task_cls=ReliableTask, amqp=AMQP, control=CONTROL, set_as_current=True)
+    made = GuardedApp(MAIN, task_cls=ReliableTask, amqp=AMQP, control=CONTROL, set_as_current=True)
     made.deployment = deployment or Deployment()
     made.add_defaults(lambda: configuration(settings(), made.deployment))
     worker_step.install(made)

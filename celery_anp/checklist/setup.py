@@ -74,6 +74,9 @@ def nodes(alive: list[Node]) -> Iterator[Point]:
     releases = sorted({node.release or "(none)" for node in alive})
     wrong = f"they are of {', '.join(releases)}" if len(releases) > 1 else ""
     yield Point("nodes", "all are of one release", wrong, "end the ones that were left over")
+    apps = sorted({app for node in alive if (app := node.news.get("app"))})
+    wrong = f"they are of {', '.join(apps)}" if len(apps) > 1 else ""
+    yield Point("nodes", "all are of one app", wrong, "ANP_PREFIX, another one for each app")
     for node in alive:
         if trouble := node.news.get("trouble"):
             yield Point("nodes", f"the {node.kind} {node.pid} on {node.host} has no trouble", trouble, "see its log")

@@ -72,9 +72,8 @@ class Lease:
         """Register, then renew in the background.
 
         Raises:
-            LedgerUnavailable: Redis does not answer or is too old.
+            LedgerUnavailable: Redis does not answer.
         """
-        self.ledger.store.check_server()
         identity.begin_tree()
         self._register()
         self._thread.start()
@@ -100,7 +99,7 @@ class Lease:
         names = sorted(name for name in self.app.tasks if not name.startswith("celery."))
         self.ledger.heartbeat(node, {
             "kind": self.kind, "host": socket.gethostname(), "pid": str(os.getpid()), "tasks": json.dumps(names),
-            "release": self.app.release, "started": str(int(time.time() * 1000)),
+            "app": self.app.identity, "release": self.app.release, "started": str(int(time.time() * 1000)),
         }, news=self._news())  # fmt: skip
         identity.become(node)
         self._renewed = before

@@ -78,10 +78,11 @@ KEYS = (
     Key("removed", "zset", "schedule to time (ms) since when it is not declared any more", ("prune", "publish")),
     Key("backfills", "hash", "schedule to JSON { id, reached, to, rate, … }: ticks of the past that still get a run",
         ("backfill", "order", "publish", "rename")),
-    Key("generation", "hash", "number, digest, release and time of the schedules that are live", ("adopt",)),
+    Key("generation", "hash", "number, digest, release, app and time of the schedules that are live",
+        ("adopt", "take_over")),
     Key("releases", "zset", "release to the generation it raised", ("adopt",)),
-    Key("retired", "hash", '"<digest>|<release>" of a beat that is not live to time (ms) it first asked, or `told`',
-        ("adopt",)),
+    Key("retired", "hash", '"<digest>|<release>" of a beat that is not live to time (ms) it first asked, or `told`; '
+        '"app|<app>" of another app that was refused', ("adopt", "take_over")),
     Key("live", "hash", "schedule to JSON: how each live schedule is declared", ("publish", "rename")),
     Key("reload", "string", "how often operators have asked beats to read their files again", ("Live.ask_for_reload",)),
     # -- what schedules promise, and who is told

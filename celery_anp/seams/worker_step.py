@@ -20,6 +20,7 @@ from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Watchdog, leave
+from celery_anp.reliability.live import Live
 from celery_anp.seams import child_pipe, forked, shrinking
 from celery_anp.task import ReliableTask
 
@@ -55,6 +56,8 @@ class NodeStep(bootsteps.StartStopStep):
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             check_tasks(app)
+            app.ledger.store.check_server()
+            Live(app.ledger.store).refuse_other(app.identity)
             self.upkeep = Upkeep(app)
             app.lease = Lease(app, "worker", lambda: bodies(app), lambda: queues(worker))
             app.lease.start()

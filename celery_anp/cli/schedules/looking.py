@@ -33,8 +33,12 @@ def list_schedules(json: AsJson = False) -> None:
         known = schedules(found)
         now = found.now() // 1000
         overrides, late = in_force(found), found.late()
-        unserved = {one.queue for one in nodes.unserved(found.store, found.nodes())}
+        alive = found.nodes()
+        unserved = {one.queue for one in nodes.unserved(found.store, alive)}
         rows = [(one, next_of(one, now), _last(found, one.name), overrides.get(one.name)) for one in known.values()]
+    for node in alive:
+        if trouble := node.news.get("trouble"):
+            printing.note(f"the beat {node.pid} on {node.host}: {trouble}")
     if json:
         printing.as_json([
             {**described(one), "next": iso(due), "last": _brief(last), "hand": override.public() if override else None,
