@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery, Task
 from celery.app import backends
@@ -180,12 +181,15 @@ def give_ledger(existing: Celery) -> None:
 
 
 def place(url: str) -> tuple[Any, ...] | None:
-    """Where a Redis URL points: host, port and database; None for anything else."""
+    """Where a Redis URL points: host, port and database, or socket and database; None for anything else."""
     if sentinel.is_sentinel(url):
         address = sentinel.parse(url)
         return *address.hosts, address.database
     if not url.startswith("redis"):
         return None
+    if url.startswith("redis+socket://"):
+        split = urlsplit(url)
+        return split.path, dict(parse_qsl(split.query)).get("virtual_host", "0").strip("/") or "0"
     parts = parse_url(url)
     return parts["hostname"], parts["port"] or 6379, str(parts["virtual_host"] or "0").strip("/") or "0"
 
