@@ -102,7 +102,7 @@ KEYS = (
 )  # fmt: skip
 #: Keys that are not behind the prefix: Celery's and the broker's, named by a field of the row.
 FOREIGN = (
-    Key("row.list", "list", "the broker's list that the messages of a run go to", ("sending",)),
+    Key("row.list", "list", "the broker's list that the messages of a run go to", ("cancel", "sending")),
     Key("row.meta_key", "string", "Celery's record of how a run ended; told on a channel of this name too",
         ("results",)),
 )  # fmt: skip

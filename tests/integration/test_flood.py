@@ -114,7 +114,21 @@ def test_waiters_of_a_lock_end_without_running_one_after_the_other(live: Ledger)
     ids = live.ids(Filter(WAITING))
     assert flood.cancel(live, ids, WAITING, "ann", "", 0) == 400
     assert live.locks() == {}
-    assert live.store.client.llen("default") == 1, "none but the first was ever sent"
+    assert live.store.client.llen("default") == 0, "none but the first was ever sent, and that was taken back"
+
+
+def test_the_messages_of_a_flood_go_with_it_and_others_stay(live: Ledger) -> None:
+    live.plan([new("before")])
+    ids = flooded(live, 500)
+    live.store.client.lpush("default", "of somebody else")
+    live.plan([new("x", task="theirs")])
+    flood.cancel(live, list(reversed(ids)), WAITING, "ann", "", 0)
+    assert live.store.client.llen("default") == 503, "who came later is in the way, a worker takes them out"
+    live.store.client.ltrim("default", 2, -1)
+    ids = [f"g{number}" for number in range(500)]
+    live.plan([new(run_id) for run_id in ids])
+    flood.cancel(live, list(reversed(ids)), WAITING, "ann", "", 0)
+    assert live.store.client.llen("default") == 501
 
 
 def test_a_rate_is_kept(live: Ledger) -> None:
