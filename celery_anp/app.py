@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery, Task
 from celery.app import backends
@@ -18,7 +19,7 @@ from celery_anp.errors import BadDeclaration, BadUsage
 from celery_anp.reliability import sentinel
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.message import SECRETS
-from celery_anp.seams import worker_step
+from celery_anp.seams import purge, worker_step
 from celery_anp.seams.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from celery_anp.sending import publisher
 from celery_anp.sending.call import OPTION, called
@@ -27,6 +28,9 @@ from celery_anp.settings import settings
 from celery_anp.task import ReliableTask
 
 AMQP = "celery_anp.sending.publisher:LedgerAMQP"
+#: The main name of an app of `create_app`.
+MAIN = "anp"
+CONTROL = "celery_anp.seams.purge:LedgerControl"
 
 
 class GuardedApp(Celery):
@@ -41,6 +45,16 @@ class GuardedApp(Celery):
     def ledger(self) -> Ledger:
         """The ledger on this app's broker."""
         return Ledger.connect(settings(), publisher.broker_url(self))
+
+    @property
+    def identity(self) -> str:
+        """The name by which the ledger tells apps apart, the same in each process, deploy and release: its main name.
+
+        An app of `create_app`, whose main name says nothing, has the package of its deployment's tasks behind it.
+        """
+        own = next((module.partition(".")[0] for module in self.deployment.tasks), "")
+        name = self.main or "__main__"
+        return f"{name}:{own}" if own and name == MAIN else name
 
     @property
     def release(self) -> str:
@@ -91,6 +105,12 @@ class GuardedApp(Celery):
         """An app that has options of its own for its broker keeps them; what it leaves out stays guarded."""
         merged = {**SOCKETS, **self.conf.broker_transport_options, **(transport_options or {})}
         return super()._connection(*where, transport_options=merged, **options)
+
+    def connection_for_write(self, *args: Any, **options: Any) -> Any:
+        """A connection for publishing; `celery purge` asks for one too."""
+        if purge.is_under_way():
+            purge.tell(self)
+        return super().connection_for_write(*args, **options)
 
     def _task_from_fun(
         self, fun: Any, name: str | None = None, base: Any = None, bind: bool = False, **options: Any
@@ -156,16 +176,22 @@ def give_ledger(existing: Celery) -> None:
     existing.__class__ = type(f"Guarded{type(existing).__name__}", (GuardedApp, type(existing)), {})
     existing.amqp_cls = AMQP
     existing.__dict__.pop("amqp", None)
+    if existing.control_cls == Celery.control_cls:  # else it is the app's own
+        existing.control_cls = CONTROL
+        existing.__dict__.pop("control", None)
     existing.add_defaults(lambda: {**CONSUMING, **CONNECTING})
 
 
 def place(url: str) -> tuple[Any, ...] | None:
-    """Where a Redis URL points: host, port and database; None for anything else."""
+    """Where a Redis URL points: host, port and database, or socket and database; None for anything else."""
     if sentinel.is_sentinel(url):
         address = sentinel.parse(url)
         return *address.hosts, address.database
     if not url.startswith("redis"):
         return None
+    if url.startswith("redis+socket://"):
+        split = urlsplit(url)
+        return split.path, dict(parse_qsl(split.query)).get("virtual_host", "0").strip("/") or "0"
     parts = parse_url(url)
     return parts["hostname"], parts["port"] or 6379, str(parts["virtual_host"] or "0").strip("/") or "0"
 
@@ -179,7 +205,7 @@ def create_app(deployment: Deployment | None = None) -> GuardedApp:
     Returns:
         The app, which has become Celery's current one.
     """
-    made = GuardedApp("anp", task_cls=ReliableTask, amqp=AMQP, set_as_current=True)
+    made = GuardedApp(MAIN, task_cls=ReliableTask, amqp=AMQP, control=CONTROL, set_as_current=True)
     made.deployment = deployment or Deployment()
     made.add_defaults(lambda: configuration(settings(), made.deployment))
     worker_step.install(made)

@@ -54,6 +54,10 @@ class BadDeclaration(BadUsage):
     """A task or a schedule is declared in a way that cannot be right."""
 
 
+class LostSchedules(BadDeclaration):
+    """The files of schedules are empty or gone, which nobody has declared to be meant."""
+
+
 class BadInput(BadUsage):
     """The input of a run does not fit the task's annotations. Never retried."""
 
@@ -70,6 +74,10 @@ class UnknownName(BadUsage):
 
 class KeyConflict(BadUsage):
     """An idempotency key was used again with another input."""
+
+
+class OtherApp(BadUsage):
+    """Two apps share one ledger: the schedules of the one would end those of the other."""
 
 
 class LimitExceeded(AnpError):

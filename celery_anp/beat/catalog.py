@@ -14,10 +14,10 @@ from pydantic_core import to_json
 from celery_anp import duration
 from celery_anp.beat.problem import Problem, from_validation, refusal, shown, unknown_key
 from celery_anp.beat.reading import entries, takeover
-from celery_anp.beat.reading.entries import Entry
+from celery_anp.beat.reading.entries import Entry, Nothing
 from celery_anp.beat.schedule import NOT_DECLARED, Schedule
 from celery_anp.contract.complete import guarded_tasks
-from celery_anp.errors import BadInput, did_you_mean
+from celery_anp.errors import BadDeclaration, BadInput, did_you_mean
 from celery_anp.settings import settings
 
 
@@ -26,9 +26,11 @@ class Catalog(Mapping[str, Schedule]):
 
     Args:
         schedules: each with a name of its own.
+        emptied: a file says that it has none on purpose.
     """
 
-    def __init__(self, schedules: Sequence[Schedule]) -> None:
+    def __init__(self, schedules: Sequence[Schedule], *, emptied: bool = False) -> None:
+        self.emptied = emptied
         self._by_name = {schedule.name: schedule for schedule in schedules}
 
     def __getitem__(self, name: str) -> Schedule:
@@ -72,12 +74,33 @@ def load(paths: Sequence[Path], app: Any) -> Catalog:
 
     Raises:
         BadDeclaration: something is wrong; the message tells all of it, with file, entry and hint.
+        LostSchedules: nothing else is wrong than that files are empty or gone.
     """
     reader = _Reader(guarded_tasks(app), app.tasks)
     for found in entries.files(paths):
         reader.take(iter([found]) if isinstance(found, Problem) else entries.read(found))
     reader.take(takeover.entries(app))
-    return Catalog(reader.finish())
+    return Catalog(reader.finish(), emptied=reader.emptied)
+
+
+def last_good(live: Mapping[str, str], app: Any) -> Catalog:
+    """The schedules that are live, as the ledger knows them.
+
+    Args:
+        live: by schedule how it is declared, JSON.
+        app: the Celery app; all its task modules are loaded.
+
+    Raises:
+        BadDeclaration: the app has not all of their tasks any more.
+    """
+    known = [Schedule.model_validate_json(text) for text in live.values()]
+    missing = sorted({one.task for one in known} - set(app.tasks))
+    if missing:
+        given = f"no {', '.join(missing)}"
+        raise BadDeclaration(
+            "The schedules that are live cannot go on", expected="an app with their tasks", given=given
+        )
+    return Catalog(known)
 
 
 class _Reader:
@@ -87,11 +110,14 @@ class _Reader:
         self.guarded, self.known = guarded, known
         self.schedules: dict[str, Schedule] = {}
         self.problems: list[Problem] = []
+        self.emptied = False
 
-    def take(self, found: Iterator[Entry | Problem]) -> None:
+    def take(self, found: Iterator[Entry | Nothing | Problem]) -> None:
         for one in found:
             if isinstance(one, Problem):
                 self.problems.append(one)
+            elif isinstance(one, Nothing):
+                self.emptied = True
             else:
                 self._entry(one)
 

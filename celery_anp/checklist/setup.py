@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from celery_anp.checklist.point import Point
 from celery_anp.contract.complete import missing
-from celery_anp.reliability.nodes import Node
+from celery_anp.reliability.nodes import Node, Unserved, served
 from celery_anp.settings import Settings, sources
 
 #: The engine's settings that hold a secret, and those whose password must be hard to guess.
@@ -84,9 +84,32 @@ def nodes(alive: list[Node]) -> Iterator[Point]:
     releases = sorted({node.release or "(none)" for node in alive})
     wrong = f"they are of {', '.join(releases)}" if len(releases) > 1 else ""
     yield Point("nodes", "all are of one release", wrong, "end the ones that were left over")
+    apps = sorted({app for node in alive if (app := node.news.get("app"))})
+    wrong = f"they are of {', '.join(apps)}" if len(apps) > 1 else ""
+    yield Point("nodes", "all are of one app", wrong, "ANP_PREFIX, another one for each app")
     for node in alive:
         if trouble := node.news.get("trouble"):
             yield Point("nodes", f"the {node.kind} {node.pid} on {node.host} has no trouble", trouble, "see its log")
+
+
+def queues(alive: Sequence[Node], waiting: Sequence[Unserved], wanted: Mapping[str, str]) -> Iterator[Point]:
+    """Whether somebody serves each queue that a schedule names, and each on which runs wait.
+
+    Args:
+        alive: the living nodes.
+        waiting: the queues on which runs wait and that nobody serves.
+        wanted: per schedule the queue that its ticks go to.
+    """
+    counts = {one.queue: f"{one.runs} runs wait on it" for one in waiting}
+    known = served(alive)
+    for name, queue in wanted.items() if known is not None and any(node.kind == "worker" for node in alive) else ():
+        if queue not in (known or ()):
+            counts.setdefault(queue, f"the ticks of {name} go to it")
+    what = "a living worker serves each queue that is used"
+    for queue, why in counts.items():
+        yield Point("nodes", what, f"nobody serves {queue!r}, and {why}", f"a worker with `-Q {queue}`")
+    if not counts:
+        yield Point("nodes", what)
 
 
 def _held(known: Settings, name: str) -> bool:

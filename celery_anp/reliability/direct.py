@@ -256,7 +256,7 @@ def _told(said: str) -> AnpError:
         return keyspace.full()
     if said.startswith(FORBIDDEN):
         return keyspace.refused(said)
-    return keyspace.not_now(said) if keyspace.NOT_NOW.search(said) else keyspace.impossible(said)
+    return keyspace.said_no(said)
 
 
 def _not_let_in(said: str) -> AnpError:

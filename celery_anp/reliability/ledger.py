@@ -6,7 +6,7 @@ What it promises is in the package docstring; each script opens with its keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -297,6 +297,10 @@ class Ledger(Reader):
         """The next links of a run are sent."""
         self.store.call("links", "done", run_id)
 
+    def look_for_unserved(self) -> int:
+        """Tell of queues on which runs wait and that no living worker serves; returns how many there are."""
+        return int(self.store.call("unserved", self.lease))
+
     def look_for_late(self, most: int = 500) -> int:
         """Tell of schedules that should have succeeded by now; returns how many became late."""
         return int(self.store.call("late", most))
@@ -305,12 +309,29 @@ class Ledger(Reader):
         """Drop rows from the indexes whose time to be kept is over; returns how many."""
         return int(self.store.call("prune", most))
 
-    def set_full(self, full: bool) -> None:
-        """Refuse planning while Redis is near its memory limit, or allow it again."""
-        if full:
-            self.store.read("set", self.store.key("full"), "1", 60)
-        else:
-            self.store.read("delete", self.store.key("full"))
+    def make_room(self, over: int, most: int) -> tuple[int, int, int]:
+        """Forget the oldest finished rows, or first what Celery keeps of runs whose rows are gone.
+
+        Args:
+            over: so many of the oldest rows are passed over: they had to stay.
+            most: rows that are looked at.
+
+        Returns:
+            How many were forgotten, how many rows were looked at, and how many of these had to stay.
+        """
+        forgot, looked, stayed = self.store.call("make_room", over, most)
+        return int(forgot), int(looked), int(stayed)
+
+    def set_full(self, full: bool, *, used: int = 0, limit: int = 0, dropped: int = 0) -> None:
+        """Refuse planning while Redis is near its memory limit, or allow it again; tell who is to be told.
+
+        Args:
+            full: whether it is refused.
+            used: bytes that Redis uses.
+            limit: bytes that it may; 0 for no limit.
+            dropped: rows that were dropped just now, to make room.
+        """
+        self.store.call("memory", used, limit, int(full), dropped)
 
     # -- operators --------------------------------------------------------------------------------
 
@@ -336,3 +357,18 @@ class Ledger(Reader):
         if word == "refused":
             raise Refused(f"{what} of {run_id} is not possible", expected=_WHEN[what], given=f"a run that is {state}")
         return self.run(run_id)
+
+    def cancel(self, run_ids: Sequence[str], states: Collection[str], by: str, note: str = "") -> int:
+        """Cancel many runs in one script: a batch, of at most some hundreds.
+
+        Args:
+            run_ids: the runs.
+            states: a run that is in none of them any more is left alone.
+            by: who asks.
+            note: why.
+
+        Returns:
+            How many were cancelled.
+        """
+        reason = f"cancel by {by}{f': {note}' if note else ''}"
+        return int(self.store.call("cancel", reason, f",{','.join(states)},", *run_ids))

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from celery_anp.reliability.keyspace import Keyspace
+
+
+class Unserved(NamedTuple):
+    """A queue on which runs wait and that no living worker serves."""
+
+    queue: str
+    #: How many wait.
+    runs: int
+    #: Since when nobody serves it (ms), as upkeep saw it first; 0 where it has not looked yet.
+    since: int
 
 
 class Node(NamedTuple):
@@ -22,6 +32,12 @@ class Node(NamedTuple):
     lease_left: float
     #: What it says of its work, such as `trouble`.
     news: Mapping[str, str]
+
+    @property
+    def queues(self) -> frozenset[str] | None:
+        """The queues it serves; None where it does not say, as one of an earlier release."""
+        said = self.news.get("queues")
+        return None if said is None else frozenset(json.loads(said))
 
 
 def now(store: Keyspace) -> int:
@@ -43,3 +59,22 @@ def living(store: Keyspace) -> list[Node]:
         for (node, end), says in zip(leases, about, strict=True)
         if end > at and "dead" not in says
     ]  # fmt: skip
+
+
+def served(alive: Sequence[Node]) -> frozenset[str] | None:
+    """The queues that living workers serve; None where one does not say."""
+    found = [node.queues for node in alive if node.kind == "worker"]
+    return None if None in found else frozenset(name for names in found for name in names or ())
+
+
+def unserved(store: Keyspace, alive: Sequence[Node]) -> list[Unserved]:
+    """The queues on which runs wait and that none of some living nodes serves."""
+    waiting, since = store.several([("hgetall", store.key("waiting")), ("hgetall", store.key("unserved"))])
+    known = served(alive)
+    if known is None:
+        return []
+    return [
+        Unserved(queue, int(count), int(since.get(queue, "0").partition("|")[0]))
+        for queue, count in sorted(waiting.items())
+        if queue not in known
+    ]

@@ -125,7 +125,7 @@ FIELDS = (
     Field("ended", "flag", "Celery was told that it has ended", ("ending", "operate", "planning"), False),
     Field("counted", "flag", "its failure is among those of its schedule", ("alarms", "operate"), False),
     # -- what operators asked
-    Field("cancel", "text", "why it shall end early", ("keeping", "lock", "operate"), ""),
+    Field("cancel", "text", "why it shall end early", ("ending", "keeping", "lock"), ""),
     Field("asked", "text", '"<token>=<answer>;" of requests, so that a replay has no effect', ("operate",), ""),
 )  # fmt: skip
 ROW = {field.name: field for field in FIELDS}

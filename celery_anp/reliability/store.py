@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 from redis.backoff import FullJitterBackoff, NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
+    ClusterCrossSlotError,
     ClusterDownError,
     ConnectionError,
     DataError,
+    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -29,10 +33,13 @@ from celery_anp.reliability import keyspace, sentinel
 from celery_anp.reliability.keyspace import TIMEOUT, Keyspace, script_text
 from celery_anp.settings import Settings
 
-#: Part of Redis' memory limit at which nothing new is planned.
-FULL_AT = 0.8
+#: How the URL of a socket of this machine begins, and the options that it has no use for.
+SOCKETS = ("redis+socket://", "unix://")
+TCP = frozenset({"socket_connect_timeout", "socket_keepalive"})
 #: A Redis that answers and does nothing for now, where redis-py knows it by class: not from within a script.
-NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+NOT_NOW = (OutOfMemoryError, ReadOnlyError)
+#: What only a cluster says.
+CLUSTERED = (AskError, ClusterCrossSlotError, ClusterDownError, MovedError, TryAgainError)
 #: What a command raises: what Redis says, and a text that cannot be sent.
 ERRORS = (RedisError, UnicodeError)
 
@@ -41,7 +48,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3) -> redis.Re
     """A client that never blocks for ever.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://`, `redis+socket://`, or
+        url: `redis://`, `rediss://`, `unix:///path?db=0`, `redis+socket:///path?virtual_host=0`, or
             `sentinel://user:password@host:port;host:port/db?service=name`.
         timeout: seconds for connecting and for each command.
         retries: how often a command is sent again after a lost connection.
@@ -62,9 +69,17 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3) -> redis.Re
     }
     if sentinel.is_sentinel(url):
         return _through_sentinel(url, options)
-    if url.startswith("redis+socket://"):
-        url = url.replace("redis+socket://", "unix://", 1)
+    if url.startswith(SOCKETS):
+        url = _socket(url)
+        options = {name: value for name, value in options.items() if name not in TCP}
     return redis.Redis.from_url(url, **options)
+
+
+def _socket(url: str) -> str:
+    """The URL of a socket of this machine as redis-py reads it; kombu and Celery say `virtual_host` for its `db`."""
+    parts = urlsplit(url)
+    query = [("db" if name == "virtual_host" else name, value.strip("/")) for name, value in parse_qsl(parts.query)]
+    return f"unix://{parts.netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
@@ -147,8 +162,9 @@ def translate(error: Exception) -> LedgerFull | LedgerUnavailable:
         return keyspace.refused(given)
     if isinstance(error, (ConnectionError, TimeoutError)):
         return keyspace.silent(given)
-    if isinstance(error, NOT_NOW) or keyspace.NOT_NOW.search(given):
+    if isinstance(error, CLUSTERED):
+        return keyspace.clustered(f"{type(error).__name__}: {given}")
+    if isinstance(error, NOT_NOW):
         return keyspace.not_now(given)
-    if isinstance(error, (ResponseError, DataError, UnicodeError)):
-        return keyspace.impossible(given)
-    return keyspace.silent(given)
+    answered = isinstance(error, (ResponseError, DataError, UnicodeError))
+    return keyspace.said_no(given) if answered else keyspace.silent(given)

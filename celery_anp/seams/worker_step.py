@@ -20,6 +20,7 @@ from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Watchdog, leave
+from celery_anp.reliability.live import Live
 from celery_anp.seams import child_pipe, forked, shrinking
 from celery_anp.task import ReliableTask
 
@@ -55,8 +56,10 @@ class NodeStep(bootsteps.StartStopStep):
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             check_tasks(app)
+            app.ledger.store.check_server()
+            Live(app.ledger.store).refuse_other(app.identity)
             self.upkeep = Upkeep(app)
-            app.lease = Lease(app, "worker", bodies)
+            app.lease = Lease(app, "worker", bodies, lambda: queues(worker))
             app.lease.start()
         except AnpError as error:
             # Celery would print a traceback and go on without us.
@@ -108,6 +111,14 @@ def bodies() -> Iterator[Body]:
         task = request.task
         if isinstance(task, ReliableTask) and request.worker_pid:
             yield Body(request.id, request.worker_pid, task.on_lost != "finish")
+
+
+def queues(worker: Any) -> list[str]:
+    """The queues that this worker serves now, also those that were added or cancelled while it runs."""
+    consumer = getattr(getattr(worker, "consumer", None), "task_consumer", None)
+    if consumer is None:  # it starts, or connects again
+        return list(worker.app.amqp.queues.consume_from)
+    return [queue.name for queue in list(consumer.queues)]
 
 
 def lead_own_group(**_: Any) -> None:

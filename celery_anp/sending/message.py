@@ -176,6 +176,13 @@ def built(
     return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")
 
 
+def queue_of(task: Any, queue: str | None = None) -> str:
+    """The name of the queue that a task's messages go to, unless one is asked for."""
+    options = {name: value for name, value in task._get_exec_options().items() if value is not None}
+    routed = task.app.amqp.router.route({**options, **({"queue": queue} if queue else {})}, task.name, (), {}, task)
+    return str(task.app.amqp.queue_name(routed.get("queue")))
+
+
 def shown(task: Any, checked: Checked) -> dict[str, str]:
     """How the input looks in Celery's logs and in Flower: without its secrets."""
     secrets = secret_fields(task)

@@ -62,7 +62,7 @@ class LedgerAMQP(AMQP):
         if call is None:
             return self.send_unplanned(producer, name, message, **options)
         message.headers.update(options.pop("headers", None) or {})
-        queue = self.queue_name(options.get("queue"))
+        queue = self.queue_name(options.get("queue") or self._bound(options))
         by_kombu = not self.sends_itself(queue, options)
         told = None if by_kombu else self._told(queue, message, options)
         if told:
@@ -84,6 +84,15 @@ class LedgerAMQP(AMQP):
             self._plain_lists[queue] = self._is_plain_list(queue)
         plain = self._plain_lists[queue] and options.get("serializer", "json") == "json"
         return plain and not any(options.get(name) for name in DELIVERY)
+
+    def _bound(self, options: Mapping[str, Any]) -> Any:
+        """The queue that an exchange with a routing key leads to, where one is named and no queue."""
+        exchange = options.get("exchange")
+        name = getattr(exchange, "name", exchange)
+        if not name:
+            return None
+        ways = ((one, one.exchange.name, one.routing_key) for one in self.queues.values() if one.exchange)
+        return next((one for one, of, key in ways if (of, key) == (name, options.get("routing_key"))), None)
 
     def _told(self, queue: str, message: task_message, options: Mapping[str, Any]) -> Told | None:
         """The event that a message is sent, as Celery makes it; None where there is none, or kombu shall publish it."""

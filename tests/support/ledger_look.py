@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,6 +113,14 @@ class Look:
             self._check_lock(run_id, row)
             _check_history(run_id, row)
         self._check_locks()
+        self._check_waiting()
+
+    def _check_waiting(self) -> None:
+        """Per queue it is counted how many rows wait on it."""
+        rows = self.rows
+        counted = Counter(rows[i].get("queue", "") for i in self.members("queued") if i in rows)
+        del counted[""]
+        assert {q: int(n) for q, n in self.members("waiting").items()} == dict(counted), "what waits on each queue"
 
     def _check_index(self, run_id: str, row: dict[str, str], places: list[tuple[str, str]]) -> None:
         assert row.get("state") in STATES, f"{run_id} has no state: {row}"

@@ -174,6 +174,12 @@ class Model:
         self.rung: list[str] = []
         self.held: set[str] = set()
         self.touched: set[str] = set()
+        self.touched_tasks: set[str] = set()
+        #: Per task its ended runs that no tick made and no key keeps, and when; how long that is known, per task.
+        self.ended: dict[str, dict[str, int]] = {}
+        self.ended_goes: dict[str, float] = {}
+        #: Celery's records that have outlived their rows, and until when.
+        self.results: dict[str, float] = {}
 
     @property
     def full(self) -> bool:
@@ -268,7 +274,19 @@ class Model:
         if state != "rollback_failed":
             row.goes = self.now + (self.keeping.short if state in SHORT else self.keeping.long)
             row.celery_goes = row.goes
-        self.touched.add(row.schedule)
+            self.touched.add(row.schedule)
+            self._keep_few(row, state)
+
+    def _keep_few(self, row: Row, state: str) -> None:
+        if not row.schedule and state != "parked" and not row.digest:
+            self.ended.setdefault(row.new.task, {})[row.new.run_id] = self.now
+            self.ended_goes[row.new.task] = self.now + self.keeping.long
+            self.touched_tasks.add(row.new.task)
+
+    def revive(self, row: Row) -> None:
+        """It is final no more."""
+        row.cancel, row.goes, row.celery_goes = "", math.inf, math.inf
+        self.ended.get(row.new.task, {}).pop(row.new.run_id, None)
 
     def _tell(self, row: Row, state: str, celery: str) -> None:
         self.counts[f"{row.new.task}|{state}"] += 1
@@ -333,16 +351,35 @@ class Model:
                     node.end = self.now + self.lease
 
     def trim(self, asked: str) -> None:
-        """A schedule keeps its newest rows, whatever is not final, what was asked about, and what has links due."""
+        """A schedule keeps its newest rows, a task its newest ended ones, and both what may not go."""
         for schedule in self.touched - {""}:
             known = [*self.rows.values(), *self.dropped.values()]
             ticks = sorted((row.tick, row.new.run_id) for row in known if row.schedule == schedule)
             for _, run_id in ticks[: max(len(ticks) - self.keeping.rows, 0)]:
-                if run_id != asked and run_id not in self.links:
-                    self.dropped.pop(run_id, None)
-                    if run_id in self.rows and self.rows[run_id].state in ENDED:
-                        del self.rows[run_id]
+                if self._may_go(run_id, asked):
+                    self._forget(run_id)
+        for task in self.touched_tasks:
+            ends = sorted((when, run_id) for run_id, when in self.ended[task].items())
+            for _, run_id in ends[: max(len(ends) - self.keeping.rows, 0)]:
+                if self._may_go(run_id, asked):
+                    row = self.rows.get(run_id)
+                    if row and row.celery:
+                        self.results[run_id] = row.celery_goes
+                    self._forget(run_id)
+                    del self.ended[task][run_id]
+                elif run_id != asked:
+                    self.ended[task][run_id] = self.now
         self.touched.clear()
+        self.touched_tasks.clear()
+
+    def _may_go(self, run_id: str, asked: str) -> bool:
+        """Final and not parked, not what was asked about, without links due."""
+        row = self.rows.get(run_id)
+        return run_id not in {asked, *self.links} and (row is None or row.state in ENDED - {"parked"})
+
+    def _forget(self, run_id: str) -> None:
+        self.dropped.pop(run_id, None)
+        self.rows.pop(run_id, None)
 
     def due(self, at: str, most: int) -> list[Row]:
         """The rows of one index whose time has come, the oldest first."""

@@ -5,7 +5,6 @@ Limit: who asks tells the truth, as a worker does: a token belongs to one delive
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -68,6 +67,7 @@ class Moves(Model):
         if key.unique_for:
             self.unique[key.digest] = new.run_id, self.now + key.unique_for
         self.dropped.pop(new.run_id, None)
+        self.results.pop(new.run_id, None)
         row = self.rows[new.run_id] = Row(new, new.lock.overlap, new.lock.limit, new.timing.deadline)
         due = new.timing.due if new.timing.delay is None else self.now + new.timing.delay
         if new.end:
@@ -272,7 +272,8 @@ class Moves(Model):
             del self.parked[run_id]
         elif self.is_known(since):
             del self.parked[run_id]
-            parked.cancel, parked.state, parked.goes, parked.celery_goes = "", "queued", math.inf, math.inf
+            self.revive(parked)
+            parked.state = "queued"
             self.ready(parked)
 
     @script
@@ -334,7 +335,8 @@ class Moves(Model):
     def _retry(self, row: Row) -> bool:
         if row.state not in RETRIED:
             return False
-        row.cancel, row.settled, row.ended, row.celery, row.deadline, row.goes = "", None, False, "", 0, math.inf
+        self.revive(row)
+        row.settled, row.ended, row.celery, row.deadline = None, False, "", 0
         row.failures["run"] = row.points["run"] = 0
         row.state = "queued"
         if row.locks:
@@ -345,7 +347,8 @@ class Moves(Model):
     def _rollback(self, row: Row) -> bool:
         if row.state not in UNDONE or not row.new.hook or not row.attempts:
             return False
-        row.cancel, row.settled, row.state, row.goes, row.celery_goes = "", None, "rolling_back", math.inf, math.inf
+        self.revive(row)
+        row.settled, row.state = None, "rolling_back"
         row.failures["rollback"] = row.points["rollback"] = 0
         self.ready(row)
         return True
@@ -389,6 +392,10 @@ class Moves(Model):
         self.unique = {digest: held for digest, held in self.unique.items() if held[1] > self.now}
         for row in self.rows.values():
             row.celery = row.celery if row.celery_goes > self.now else ""
+        self.results = {run_id: goes for run_id, goes in self.results.items() if goes > self.now}
+        for task in [task for task, goes in self.ended_goes.items() if goes <= self.now]:
+            self.ended.pop(task, None)
+            del self.ended_goes[task]
         gone = [row.new.run_id for row in self.final() if row.goes <= self.now]
         for run_id in gone:
             self.dropped[run_id] = self.rows.pop(run_id)

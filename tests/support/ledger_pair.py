@@ -307,8 +307,14 @@ class Pair:
         agree(look.members("parked"), {i: str(since) for i, since in model.parked.items()}, "parked")
         agree(dict(look.named("ledger:unique:task:")), {key: i for key, (i, _) in model.unique.items()}, "unique")
         agree(look.members("runs").keys(), model.rows.keys() | model.dropped.keys(), "the list of rows")
-        told = {run_id for run_id, _ in look.named("meta:")}
+        kept = look.members("results")
+        agree(
+            {key.rpartition(":")[2] for key in kept} & dict(look.named("meta:")).keys(), set(model.results), "results"
+        )
+        told = {run_id for run_id, _ in look.named("meta:")} - model.results.keys()
         assert told <= model.rows.keys(), f"Celery's record of {told - model.rows.keys()} has outlived its row"
+        ended = {task: {run_id: str(at) for run_id, at in held.items()} for task, held in model.ended.items() if held}
+        agree({task: dict(held) for task, held in look.named("ledger:ended:")}, ended, "ended rows of tasks")
 
     def _check_kept(self, look: Look, row: Row) -> None:
         run_id = row.new.run_id

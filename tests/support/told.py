@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.records import Decision, NewRun
 from tests.support.moved import NODE, Moved, begin, new, settle
 
@@ -25,7 +26,7 @@ def decide(ledger: Moved, *ticks: NewRun, after: int, seen: str = "") -> str:
     return cursor
 
 
-def alerts(ledger: Moved) -> list[dict[str, Any]]:
+def alerts(ledger: Ledger) -> list[dict[str, Any]]:
     """What is to be told, in the order in which it came."""
     items = ledger.store.client.hgetall(ledger.store.key("outbox:items"))
     return [json.loads(items[name]) for name in sorted(items, key=int)]

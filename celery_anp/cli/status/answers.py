@@ -11,7 +11,9 @@ from typing import Any
 
 from celery_anp.cli.printing import clock
 from celery_anp.cli.story import BAD, complaint
-from celery_anp.reliability.nodes import Node
+from celery_anp.reliability.keyspace import FULL_AT
+from celery_anp.reliability.nodes import Node, Unserved
+from celery_anp.reliability.records import Memory
 from celery_anp.reliability.run import Run, moment
 
 #: Seconds that 95 of 100 runs may start late.
@@ -36,21 +38,68 @@ class Answer:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def is_it_up(redis: str, nodes: Sequence[Node], site: str) -> Answer:
+def is_it_up(
+    redis: str,
+    nodes: Sequence[Node],
+    site: str,
+    memory: Memory | None = None,
+    since: int = 0,
+    unserved: Sequence[Unserved] = (),
+) -> Answer:
     """Whether each part does its work.
 
     Args:
         redis: why Redis does not, or empty.
         nodes: the living nodes.
         site: why the site does not answer, or empty.
+        memory: how much of its memory Redis uses, if it says so.
+        since: rows that were dropped for want of memory before this time (ms) are no news.
+        unserved: the queues on which runs wait and that nobody serves.
     """
     kinds = Counter(node.kind for node in nodes)
     missing = [f"no {kind} is alive" for kind in ("worker", "beat") if not kinds[kind] and not redis]
     troubled = [f"the beat {node.pid} on {node.host}: {node.news['trouble']}" for node in nodes if _trouble(node)]
-    wrong = [said for said in (redis, *missing, *troubled, site) if said]
-    facts = {"workers": kinds["worker"], "beats": kinds["beat"], "redis": not redis, "site": not site}
+    room = want_of_room(memory, since) if memory else ""
+    waiting = [want_of_worker(one) for one in unserved]
+    wrong = [said for said in (redis, room, *missing, *waiting, *troubled, site) if said]
+    facts = {
+        "workers": kinds["worker"], "beats": kinds["beat"], "redis": not redis, "site": not site,
+        "memory_used": memory and memory.used, "memory_limit": memory and memory.limit,
+        "rows_dropped": memory and memory.dropped, "unserved": {one.queue: one.runs for one in unserved},
+    }  # fmt: skip
     well = f"Redis, {kinds['worker']} worker and {kinds['beat']} beat answer"
     return Answer("is it up", not wrong, "; ".join(wrong) or well, facts)
+
+
+def want_of_room(memory: Memory, since: int) -> str:
+    """What is wrong with Redis' memory, and what to do; empty if nothing is.
+
+    Args:
+        memory: how much is used.
+        since: rows that were dropped before this time (ms) are no news.
+    """
+    if memory.full or memory.share > FULL_AT:
+        return (
+            f"Redis uses {memory.said()} and nothing new is planned: raise maxmemory, keep fewer rows (ANP_KEEP_ROWS, "
+            "ANP_KEEP_FAILED_DAYS), or drop a backlog (`anp runs cancel --state queued,delayed,blocked`)"
+        )
+    if memory.dropped_at > since:
+        return (
+            f"Redis uses {memory.said()}, and finished runs were dropped before their time to make room, the last at "
+            f"{clock(moment(memory.dropped_at))} ({memory.dropped} in all): raise maxmemory, or keep fewer rows "
+            "(ANP_KEEP_ROWS, ANP_KEEP_FAILED_DAYS)"
+        )
+    return ""
+
+
+def want_of_worker(one: Unserved) -> str:
+    """What waits on a queue that nobody serves, and what to do."""
+    since = f" since {clock(moment(one.since))}" if one.since else ""
+    runs = "1 run waits" if one.runs == 1 else f"{one.runs} runs wait"
+    return (
+        f"{runs} on the queue {one.queue!r}, which no living worker serves{since}: start one with `-Q {one.queue}`, or "
+        f"`anp runs cancel --queue {one.queue}`"
+    )
 
 
 def is_it_slow(runs: Iterable[Run], backlog: Mapping[str, int]) -> Answer:

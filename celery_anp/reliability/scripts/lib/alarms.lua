@@ -4,6 +4,7 @@
 -- Keys:
 --   outbox:<lane>   zset    what is to be sent joins its lane
 --   outbox:items    hash    and stands here
+--   outbox:runs     hash    how much waits of its run
 --   outbox:counts   hash    its number; how many alerts this minute had
 --   hands           hash    whether a hand holds a schedule; too many failures lay one
 --   expected        hash    by when its next tick promises success
@@ -29,6 +30,7 @@ local function outbox(item)
   redis.call('HSET', counts, 'last', id)
   redis.call('HSET', P .. 'outbox:items', id, cjson.encode(item))
   redis.call('ZADD', lane, int(NOW), id)
+  if item.run then redis.call('HINCRBY', P .. 'outbox:runs', item.run, 1) end
 end
 
 local function alert(kind, about)
