@@ -13,6 +13,7 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from celery_anp.errors import AnpError
+from celery_anp.node.deaths import Deaths
 from celery_anp.node.link_sender import LinkSender
 from celery_anp.node.outbox import Outbox
 from celery_anp.reliability.store import FULL_AT
@@ -42,6 +43,7 @@ class Upkeep:
         self._round = 0
         self.outbox = Outbox(app)
         self.link_sender = LinkSender(app)
+        self.deaths = Deaths(self.ledger)
 
     def start(self) -> None:
         """Begin in the background."""
@@ -71,7 +73,7 @@ class Upkeep:
         Raises:
             LedgerUnavailable: Redis did not answer.
         """
-        self.ledger.reap()
+        self.deaths.look()
         self.ledger.promote()
         publisher.send(self.app, self.ledger.ring())
         for run_id in self.ledger.links_due():
