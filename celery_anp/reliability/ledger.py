@@ -255,13 +255,13 @@ class Ledger(Reader):
         return self._reap(most, host)
 
     def reap_proved(self, node: str, host: str, reason: str, gone: Mapping[str, str]) -> None:
-        """Mark a node dead whose death is proved, and take back its runs whose child is gone too.
+        """Take back the runs of a node whose death is proved; it leaves with the last.
 
         Args:
             node: the node.
             host: where it lived.
             reason: the proof, for the history of its runs.
-            gone: those runs, with the fence and the child that `held` gave for them.
+            gone: its runs whose child is gone too, with the fence and the child that `held` gave for them.
         """
         self._reap(500, host, node, reason, *(text for pair in gone.items() for text in pair))
 

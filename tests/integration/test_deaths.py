@@ -153,7 +153,6 @@ def test_while_a_body_outlives_its_worker_its_run_stays_with_it(stack: Stack) ->
     child = at_its_gate(stack, run_id)
     kill_main(victim)
     look(stack)
-    assert stack.ledger.nodes() == [], "nothing begins there any more"
     assert stack.run(run_id).state == "running", "its body lives"
     os.kill(child, signal.SIGKILL)
     goes_back(stack, run_id)
@@ -165,7 +164,6 @@ def test_a_body_that_outlives_its_worker_may_end_its_run(stack: Stack) -> None:
     at_its_gate(stack, run_id)
     kill_main(victim)
     look(stack)
-    assert stack.ledger.nodes() == []
     Journal(stack.journal).open("first")
     ended = stack.ends(run_id)
     assert (ended.state, ended.attempts, ended.losses) == ("succeeded", 1, 0)

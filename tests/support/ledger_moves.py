@@ -241,7 +241,6 @@ class Moves(Model):
         """
         self.beat()
         if seen := self.nodes.get(proved):
-            seen.dead = True
             for run_id in gone:
                 most -= 1
                 self.lost(self.rows[run_id], "node")

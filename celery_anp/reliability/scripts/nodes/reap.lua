@@ -1,4 +1,5 @@
--- Take the runs of dead nodes back: of those whose lease is over, and of one whose death is proved.
+-- Take the runs of dead nodes back: of those whose lease is over, and of one whose death is proved. A node that leaves
+-- the index is dead for ever.
 --
 -- Keys:
 --   nodes           zset    whose lease is over; a node without rows leaves
@@ -19,24 +20,19 @@ local function take(node, id, reason)
   else lose(id, 'node', reason, true) end
 end
 
-local function mark(node)
-  if redis.call('ZSCORE', P .. 'nodes', node) then redis.call('HSET', P .. 'node:' .. node, 'dead', '1') end
-end
-
 local function drop_without_rows(node)
   if redis.call('EXISTS', P .. 'running:' .. node) == 0 then forget_node(node, ARGV[3]) end
 end
 
 pulse(tonumber(ARGV[1]))
-if ARGV[4] then
-  mark(ARGV[4])
+if ARGV[4] then                                      -- not marked: a child that lives on keeps its run, and its lease
   for i = 6, #ARGV, 2 do
     if redis.call('HGET', P .. 'running:' .. ARGV[4], ARGV[i]) == ARGV[i + 1] then take(ARGV[4], ARGV[i], ARGV[5]) end
   end
   drop_without_rows(ARGV[4])
 end
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', int(NOW))) do
-  mark(node)
+  redis.call('HSET', P .. 'node:' .. node, 'dead', '1')
   for _, id in ipairs(redis.call('HKEYS', P .. 'running:' .. node)) do
     take(node, id, 'its node ' .. node .. ' died')
   end
