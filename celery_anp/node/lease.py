@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -21,7 +20,9 @@ from celery.utils.log import get_logger
 from celery_anp.clock import boottime
 from celery_anp.errors import LedgerUnavailable
 from celery_anp.execution import children, identity
+from celery_anp.node.deaths import Deaths
 from celery_anp.node.reconcile import Body, Reconciler
+from celery_anp.process.place import System
 
 log = get_logger(__name__)
 
@@ -69,13 +70,14 @@ class Lease:
         self._fuse = threading.Thread(target=self._watch, name="anp-fuse", daemon=True)
 
     def start(self) -> None:
-        """Register, then renew in the background.
+        """Register, take back what died on this host, then renew in the background.
 
         Raises:
             LedgerUnavailable: Redis does not answer.
         """
         identity.begin_tree()
         self._register()
+        Deaths(self.ledger).look()
         self._thread.start()
         self._fuse.start()
 
@@ -97,9 +99,11 @@ class Lease:
         node = str(uuid4())
         before = boottime()
         names = sorted(name for name in self.app.tasks if not name.startswith("celery."))
+        system = System()
         self.ledger.heartbeat(node, {
-            "kind": self.kind, "host": socket.gethostname(), "pid": str(os.getpid()), "tasks": json.dumps(names),
-            "app": self.app.identity, "release": self.app.release, "started": str(int(time.time() * 1000)),
+            "kind": self.kind, "host": system.host, "pid": str(os.getpid()), "place": str(system.here() or ""),
+            "app": self.app.identity, "tasks": json.dumps(names), "release": self.app.release,
+            "started": str(int(time.time() * 1000)), "lease": str(self.ledger.lease),
         }, news=self._news())  # fmt: skip
         identity.become(node)
         self._renewed = before

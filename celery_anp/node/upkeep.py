@@ -13,6 +13,7 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from celery_anp.errors import AnpError
+from celery_anp.node.deaths import Deaths
 from celery_anp.node.link_sender import LinkSender
 from celery_anp.node.outbox import Outbox
 from celery_anp.node.room import Room
@@ -45,6 +46,7 @@ class Upkeep:
         self.outbox = Outbox(app)
         self.link_sender = LinkSender(app)
         self.room = Room(self.ledger)
+        self.deaths = Deaths(self.ledger)
 
     def start(self) -> None:
         """Begin in the background."""
@@ -74,7 +76,7 @@ class Upkeep:
         Raises:
             LedgerUnavailable: Redis did not answer.
         """
-        self.ledger.reap()
+        self.deaths.look()
         self.ledger.promote()
         publisher.send(self.app, self.ledger.ring())
         for run_id in self.ledger.links_due():

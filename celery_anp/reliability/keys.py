@@ -60,9 +60,11 @@ KEYS = (
     Key("arrivals", "string", "the last number of arrival given out, over all locks", ("index",)),
     Key("parked", "zset", "id to time (ms) it was parked; its row is final", ("ending", "promote")),
     # -- nodes
-    Key("nodes", "zset", "node to end of its lease (ms)", ("goodbye", "heartbeat", "nodes", "reap")),
+    Key("nodes", "zset", "node to end of its lease (ms)", ("heartbeat", "nodes")),
     Key("node:<node>", "hash", "what a node says of itself; dead = 1 once it was reaped",
-        ("goodbye", "heartbeat", "reap")),
+        ("heartbeat", "nodes", "reap")),
+    Key("host:<host>", "hash", "node to where it lives on that host (process/place.py), so that its death can be seen "
+        "there", ("heartbeat", "nodes")),
     Key("pulse", "string", "time (ms) of the last heartbeat or reap", ("nodes",)),
     # -- figures
     Key("counts", "hash", '"<task>|<state>" to how often a run ended so', ("ending",)),

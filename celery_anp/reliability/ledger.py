@@ -246,9 +246,36 @@ class Ledger(Reader):
         """The node leaves in order; its unfinished rows go back without a loss."""
         self.store.call("goodbye", node, reason)
 
-    def reap(self, most: int = 500) -> None:
-        """Take back the runs of dead nodes."""
-        self.store.call("reap", self.lease, most)
+    def reap(self, most: int = 500, host: str = "") -> dict[str, str]:
+        """Take back the runs of nodes whose lease is over.
+
+        Args:
+            most: rows that are taken back now.
+            host: whose nodes are asked for; empty for none.
+
+        Returns:
+            The nodes that live on that host, and where, as `process.place.Place` reads it.
+        """
+        return self._reap(most, host)
+
+    def reap_proved(self, node: str, host: str, reason: str, gone: Mapping[str, str]) -> None:
+        """Take back the runs of a node whose death is proved; it leaves with the last.
+
+        Args:
+            node: the node.
+            host: where it lived.
+            reason: the proof, for the history of its runs.
+            gone: its runs whose child is gone too, with the fence and the child that `held` gave for them.
+        """
+        self._reap(500, host, node, reason, *(text for pair in gone.items() for text in pair))
+
+    def _reap(self, most: int, host: str, *proved: str) -> dict[str, str]:
+        listed = self.store.call("reap", self.lease, most, host, *proved)
+        return dict(zip(listed[::2], listed[1::2], strict=True))
+
+    def held(self, node: str) -> dict[str, str]:
+        """The runs that a node holds, each with its `<fence>|<child>`."""
+        return dict(self.store.read("hgetall", self.store.key(f"running:{node}")))
 
     def promote(self, most: int = 500) -> None:
         """Make ready what is due; give locks without a holder to who waits."""

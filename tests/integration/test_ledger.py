@@ -80,6 +80,60 @@ def test_a_dead_nodes_run_goes_back_and_its_late_settle_is_refused(ledger: Moved
     assert ledger.settle("a", "node-2", fence, "succeeded") == "succeeded"
 
 
+def test_a_death_that_is_proved_gives_back_the_runs_of_dead_children_only(ledger: Moved) -> None:
+    ledger.plan([new("a"), new("b"), new("c")])
+    for run_id in "ab":
+        begin(ledger, run_id, f"t {run_id}", child=f"child of {run_id}")
+    sent(ledger)
+    held = ledger.held(NODE)
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", {"a": held["a"], "b": "1|another child", "c": "1|nobody"})
+    assert [state(ledger, run_id) for run_id in "abc"] == ["queued", "running", "queued"]
+    assert (ledger.run("a").reason, ledger.run("a").losses, sent(ledger)) == ("pid 7 is gone", 1, ["a"])
+    assert settle(ledger, "b") == "succeeded", "its child lives, and may end its run"
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", {})
+    assert ledger.store.read("zcard", ledger.store.key("nodes")) == 0
+    assert ledger.heartbeat(NODE) is None
+    assert ledger.begin("c", NODE, "child", "t", "c", "") == "lease"
+
+
+def test_a_child_that_outlives_its_proved_node_has_its_run_until_the_lease_is_over(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", {})
+    for seconds, after in ((9, "running"), (2, "queued")):
+        for _ in range(seconds):
+            ledger.go(1)
+            ledger.reap()
+        assert state(ledger, "a") == after
+
+
+def test_after_a_silence_of_redis_a_proof_is_one(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    ledger.go(60)
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", ledger.held(NODE))
+    assert state(ledger, "a") == "queued"
+
+
+def test_a_host_knows_its_nodes_until_they_leave(ledger: Moved) -> None:
+    for node in ("left", "died", "lost", "seen"):
+        ledger.heartbeat(node, {"kind": "beat", "host": "here", "place": f"place of {node}"})
+    ledger.heartbeat("nowhere", {"kind": "beat", "host": "here", "place": ""})
+    assert ledger.reap(host="here").keys() == {"left", "died", "lost", "seen"}
+    assert ledger.reap(host="elsewhere") == ledger.reap() == {}
+    ledger.goodbye("left", "")
+    ledger.store.client.delete(ledger.store.key("node:lost"))  # as a failover that loses writes does
+    ledger.store.client.zrem(ledger.store.key("nodes"), "lost")
+    for node in ("lost", "seen"):
+        ledger.reap_proved(node, "here", "pid 7 is gone", {})
+    assert ledger.reap(host="here") == {"died": "place of died"}
+    assert ledger.store.client.exists(ledger.store.key("node:lost")) == 0
+    for _ in range(4):
+        ledger.go(3)
+        ledger.reap()
+    assert ledger.reap(host="here") == {}
+
+
 def test_a_node_marked_dead_is_never_renewed(ledger: Moved) -> None:
     for _ in range(4):
         ledger.go(3)

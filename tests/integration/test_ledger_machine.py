@@ -285,6 +285,13 @@ class Machine(Pair, RuleBasedStateMachine):
             self.begin_all(node)
             self.fall_silent({node}, most)
 
+    @rule(node=NODES, times=st.integers(1, 3), spare=st.sampled_from([0, 0, 1]))
+    def is_seen_to_be_dead(self, node: str, times: int, spare: int) -> None:
+        """A node takes all messages and dies before its neighbour's eyes, and so does what comes after it."""
+        for _ in range(times):
+            self.begin_all(node)
+            self.prove(node, spare)
+
     @rule(silent=st.sets(NODES, min_size=1, max_size=2), most=MOST)
     def fall_silent(self, silent: set[str], most: int) -> None:
         """Some nodes are not heard of for more than a lease; the others go on."""

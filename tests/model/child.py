@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from tests.model import attempt, body, operators
+from tests.model import attempt, body, faults, operators
 from tests.model.moment import Moment
 from tests.model.owners import me, renew_delivery, rest
 from tests.model.states import ASKING, BEGINNING, BODY, IDLE, LINKING, SETTLING
@@ -17,11 +17,13 @@ def steps(m: Moment, slot: int) -> Iterator[Step]:
     node = m.nodes[slot]
     if not node.alive or node.stopped:
         return
+    if node.orphaned:
+        yield Step(f"the child of n{slot} ends too", partial(faults.kill_node, slot=slot))
     if node.at == BODY:
         yield from _in_body(m, slot)
     if not m.reaches(slot):
         return
-    if node.at == IDLE and node.own >= 0:
+    if node.at == IDLE and node.own >= 0 and not node.orphaned:
         for run, row in enumerate(m.ledger.rows):
             if row.messages:
                 yield Step(f"n{slot} takes the message of run {run}", partial(take, slot=slot, run=run))

@@ -31,10 +31,10 @@ def _spend(m: Moment, act: Fault) -> None:
 
 def _possible(m: Moment) -> Iterator[tuple[str, Fault]]:
     for slot, node in enumerate(m.nodes):
-        if node.alive and not node.stopped:
+        if node.alive and not node.stopped and not node.orphaned:
             yield from _of_process(m, slot)
             yield from _of_request(m, slot)
-        elif node.alive and "kill_node" in m.scene.faults:
+        elif node.stopped and "kill_node" in m.scene.faults:
             yield f"n{slot} is killed while stopped", partial(kill_node, slot=slot)
     if not m.frozen:
         yield from _of_messages(m)
@@ -57,6 +57,8 @@ def _of_process(m: Moment, slot: int) -> Iterator[tuple[str, Fault]]:
             yield label, act
             if node.at in (BEGINNING, SETTLING) and not m.ghosts:
                 yield f"{label}, its request still in the socket", partial(_haunt, slot=slot, act=act)
+    if "kill_main" in faults and node.at != IDLE:
+        yield f"the main process of n{slot} is killed", partial(_set, slot=slot, name="orphaned")
     if "limit" in faults and node.at == BODY:
         yield f"hard limit of n{slot}'s child", partial(_kill_child, slot=slot, fate="limit")
     if "stop" in faults:
@@ -100,7 +102,7 @@ def _kill_child(m: Moment, slot: int, fate: str) -> None:
 def kill_node(m: Moment, slot: int) -> None:
     renew_child(m, slot, "node")
     node = m.nodes[slot]
-    node.alive = node.stopped = node.cut = node.late = node.untold = False
+    node.alive = node.orphaned = node.stopped = node.cut = node.late = node.untold = False
     node.own = 0
 
 

@@ -17,6 +17,8 @@ RULES: dict[str, str] = {
     "early_fence": "a cut node kills its children at two thirds of its lease, not at its end",
     "kill_all": "a cut node kills every child with a run, not only those with a lock",
     "gap": "after a silence of Redis nobody is reaped for a lease, decided inside the script",
+    "prove_gone": "a node is reaped before its lease is over only when its main process is seen to be gone",
+    "prove_children": "and of its rows only those whose child is gone too",
     "reap_last": "a dead node leaves the index only when it has no rows",
     "fence_clock": "a fence comes from the clock, so that it grows even after Redis lost its last writes",
     # messages

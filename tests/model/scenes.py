@@ -28,7 +28,7 @@ def _set(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-EVERY_FAULT = _set("cut freeze clock stop kill_node kill_child lose_answer give_up message limit shutdown")
+EVERY_FAULT = _set("cut freeze clock stop kill_node kill_main kill_child lose_answer give_up message limit shutdown")
 EVERY_REQUEST = _set("cancel retry rollback resolve")
 
 EXPERIMENTS = [
@@ -62,6 +62,10 @@ EXPERIMENTS = [
     Experiment(
         Scene("cut off", nodes=2, lock=False, faults=_set("cut freeze clock")),
         {"kill_all": TWO_BODIES, "gap": TWO_BODIES, "early_fence": TWO_BODIES},
+    ),
+    Experiment(
+        Scene("its worker seen dead", nodes=2, faults=_set("kill_main cut stop")),
+        {"prove_gone": TWO_BODIES, "prove_children": TWO_BODIES},
     ),
     Experiment(
         Scene("stopped", nodes=2, fails=True, retries=1, faults=_set("stop")),

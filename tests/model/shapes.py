@@ -79,6 +79,8 @@ class Node:
     """One worker process tree with one child."""
 
     alive: bool = True
+    #: its main process was killed, and its child lives for a moment yet
+    orphaned: bool = False
     stopped: bool = False
     cut: bool = False
     #: units of its lease left by its own count; -1 once it has heard that the lease is gone

@@ -5,7 +5,7 @@ Limit: who asks tells the truth, as a worker does: a token belongs to one delive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from celery_anp.reliability.records import Decision, Key, NewRun
@@ -237,9 +237,21 @@ class Moves(Model):
         self.nodes.pop(node, None)
 
     @script
-    def reap(self, most: int) -> None:
-        """The rows of dead nodes go back; a node goes once it has none."""
+    def reap(self, most: int, proved: str = "", gone: Iterable[str] = ()) -> None:
+        """The rows of dead nodes go back; a node goes once it has none.
+
+        Args:
+            most: rows that go back now.
+            proved: a node whose death is proved, whose rows go back where their child is gone too.
+            gone: those rows.
+        """
         self.beat()
+        if seen := self.nodes.get(proved):
+            for run_id in gone:
+                most -= 1
+                self.lost(self.rows[run_id], "node")
+            if not seen.rows:
+                del self.nodes[proved]
         dead = [(lease.end, node) for node, lease in self.nodes.items() if lease.end <= self.now]
         for _, node in sorted(dead):
             lease = self.nodes[node]

@@ -224,6 +224,12 @@ class Pair:
         self.model.reap(most)
         self.ledger.reap(most)
 
+    def prove(self, node: str, spare: int) -> None:
+        """A neighbour has seen a node dead, and its children but for some."""
+        gone = dict(sorted(self.ledger.held(node).items())[spare:])
+        self.model.reap(500, node, gone)
+        self.ledger.reap_proved(node, "host", "seen to be dead", gone)
+
     def promote(self, most: int) -> None:
         """What is due becomes ready."""
         self.model.promote(most)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
+from billiard.util import set_pdeathsig
 from celery import Task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import before_task_publish, task_postrun, task_prerun
@@ -58,6 +60,10 @@ def act(task: Any, journal: Journal, who: dict[str, Any], word: str, rest: list[
         task.undo(rest[0], value=rest[0])
     elif word == "progress":
         task.progress(*rest)
+    elif word == "outlive":
+        set_pdeathsig(0)  # the kernel does not end this body with its worker
+    elif word == "start":
+        journal.write("started", started=subprocess.Popen(rest).pid, **who)
     elif word == "cancelled":
         journal.write("looked", cancelled=task.cancelled)
     elif word == "step":
