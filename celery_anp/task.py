@@ -29,7 +29,7 @@ from celery_anp.security import UNDO_ENTRY_LIMIT
 from celery_anp.sending import publisher
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.draft import draft
-from celery_anp.sending.message import LINKS, STAMP, built, read_back, written
+from celery_anp.sending.message import LINKS, PLAIN, STAMP, built, read_back, written
 
 log = get_task_logger(__name__)
 
@@ -96,7 +96,7 @@ class ReliableTask(DeclaredTask):
         token = uuid4().hex
         try:
             begun = self._ask_to_begin(request.id, token)
-            if begun == "gone" and not getattr(request, STAMP, None):
+            if begun == "gone" and (not getattr(request, STAMP, None) or getattr(request, PLAIN, None)):
                 self._adopt(request, args, kwargs)
                 begun = self._ask_to_begin(request.id, token)
         except LedgerUnavailable as error:

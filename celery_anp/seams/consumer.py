@@ -13,7 +13,6 @@ from redis.exceptions import ReadOnlyError, ResponseError
 
 from celery_anp.node.reconcile import Report
 from celery_anp.seams.unacked import is_doorbell, keep_doorbells_out
-from celery_anp.sending.message import STAMP
 
 log = get_logger(__name__)
 
@@ -107,7 +106,7 @@ class LedgerConsumer(Consumer):
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """A message with a task that is not registered here; ours go to the ledger, others are Celery's."""
         lease = getattr(self.app, "lease", None)
-        if STAMP not in message.headers or lease is None:
+        if not is_doorbell(message) or lease is None:
             super().on_unknown_task(body, message, exc)
             return
         lease.reconciler.tell(Report(message.headers["id"], "unknown", str(exc)))
