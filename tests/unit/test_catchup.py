@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_anp.beat import occurrences
-from celery_anp.beat.plan import Catchup, Planner, catch_up
+from celery_anp.beat.catchup import Catchup, catch_up
+from celery_anp.beat.plan import Planner
 from celery_anp.beat.schedule import Schedule
 from tests.support.probe import crowded, skipping
 from worker.app import app
