@@ -367,3 +367,13 @@ def test_the_ledger_keeps_each_of_them_as_json_and_reads_it_back(app: Celery) ->
     assert (kept.every_ms, kept.expires, kept.name) == (500, 5.0, "all")
     assert planned(app, kept).run_id == planned(app, first["all"]).run_id
     assert load([], app).digest == first.digest
+
+
+def test_input_that_does_not_fit_a_guarded_task_is_told_and_left_out(
+    app: Celery, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = {"task": "tasks.test", "schedule": 30}
+    app.conf.beat_schedule = {"good": {**given, "args": ("x",)}, "bad": {**given, "kwargs": {"agr": "x"}}}
+    guarded = hasattr(app.tasks["tasks.test"], "contract")
+    assert set(load([], app)) == ({"good"} if guarded else {"good", "bad"})
+    assert ("input does not fit tasks.test" in caplog.text) == guarded
