@@ -47,6 +47,9 @@ class Settings:
     tasks: tuple[str, ...] = commas()
     #: Files or folders with schedules, comma separated. Empty: the ones that the app's deployment ships.
     schedules: tuple[str, ...] = commas()
+    #: What becomes of the set where an entry of the app's `beat_schedule` cannot be taken: `lenient` leaves it out and
+    #: says so, `strict` refuses all of them.
+    beat_entries: Literal["lenient", "strict"] = one_of("lenient", "strict")
     #: TOML file with the command lines that `system.command` may run.
     commands: Path | None = path()
     #: Seconds after which a silent node is dead.

@@ -30,7 +30,7 @@ from celery_anp.reliability.records import Begun
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.security import UNDO_ENTRY_LIMIT
 from celery_anp.sending.call import seconds_until
-from celery_anp.sending.message import STAMP, check_size, read_back
+from celery_anp.sending.message import PLAIN, STAMP, check_size, read_back
 from celery_anp.wording import words
 
 log = get_task_logger(__name__)
@@ -122,7 +122,7 @@ class ReliableTask(DeclaredTask):
         token = uuid4().hex
         try:
             begun = self._ask_to_begin(request.id, token)
-            if begun == "gone" and not getattr(request, STAMP, None):
+            if begun == "gone" and (not getattr(request, STAMP, None) or getattr(request, PLAIN, None)):
                 foreign.adopt(self, args, kwargs)
                 begun = self._ask_to_begin(request.id, token)
         except BadRequest:

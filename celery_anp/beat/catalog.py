@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from celery.utils.log import get_logger
 from pydantic import ValidationError
 from pydantic_core import to_json
 
@@ -19,6 +20,8 @@ from celery_anp.beat.schedule import NOT_DECLARED, Schedule
 from celery_anp.contract.complete import guarded_tasks
 from celery_anp.errors import BadDeclaration, BadInput, did_you_mean
 from celery_anp.settings import settings
+
+log = get_logger(__name__)
 
 
 class Catalog(Mapping[str, Schedule]):
@@ -79,7 +82,7 @@ def load(paths: Sequence[Path], app: Any) -> Catalog:
     reader = _Reader(guarded_tasks(app), app.tasks)
     for found in entries.files(paths):
         reader.take(iter([found]) if isinstance(found, Problem) else entries.read(found))
-    reader.take(takeover.entries(app))
+    reader.take_over(takeover.entries(app))
     return Catalog(reader.finish(), emptied=reader.emptied)
 
 
@@ -93,8 +96,9 @@ def last_good(live: Mapping[str, str], app: Any) -> Catalog:
     Raises:
         BadDeclaration: the app has not all of their tasks any more.
     """
-    known = [Schedule.model_validate_json(text) for text in live.values()]
-    missing = sorted({one.task for one in known} - set(app.tasks))
+    found = (Schedule.model_validate_json(text) for text in live.values())
+    known = [one for one in found if one.asks is None]  # whose own object is gone cannot be asked
+    missing = sorted({one.task for one in known if not one.by_name} - set(app.tasks))
     if missing:
         given = f"no {', '.join(missing)}"
         raise BadDeclaration(
@@ -121,6 +125,19 @@ class _Reader:
             else:
                 self._entry(one)
 
+    def take_over(self, found: Iterator[Entry | Problem]) -> None:
+        """Take the entries of `beat_schedule`: as in Celery's beat one that cannot run keeps no other from running."""
+        before = self.problems
+        for one in found:
+            self.problems = []
+            self.take(iter([one]))
+            left_out, self.problems = self.problems, []
+            if settings().beat_entries == "strict":
+                before += left_out
+            elif left_out:
+                log.error("beat: left out, all others run: %s", "; ".join(map(str, left_out)))
+        self.problems = before
+
     def finish(self) -> list[Schedule]:
         for schedule in self.schedules.values():
             self.problems += _renamed_wrongly(schedule, self.schedules)
@@ -133,13 +150,15 @@ class _Reader:
         schedule = self._schedule(entry)
         if schedule is None:
             return
+        found = len(self.problems)
         self._duplicate(entry, schedule)
         self.problems += _kept_too_short(entry, schedule)
         if task is not None:
             schedule = _described(schedule, task)
             self.problems += _wrong_input(entry, schedule, task)
             self.problems += _undescribed(entry, schedule)
-        self.schedules.setdefault(schedule.name, schedule)
+        if entry.declared or found == len(self.problems):
+            self.schedules.setdefault(schedule.name, schedule)
 
     def _schedule(self, entry: Entry) -> Schedule | None:
         hidden = entry.raw.keys() & NOT_DECLARED if entry.declared else set()
@@ -156,7 +175,10 @@ class _Reader:
         name = entry.raw.get("task")
         if not isinstance(name, str) or name in self.guarded:
             return self.guarded.get(str(name))
-        if name in self.known and not entry.declared:
+        if not entry.declared:
+            if name not in self.known:
+                hint = did_you_mean(name, self.known)
+                log.warning("beat: %s goes out by name, its task %s is not registered here.%s", entry.label, name, hint)
             return None
         if name in self.known:
             failed, hint = (
@@ -164,7 +186,7 @@ class _Reader:
                 "a guarded task; celery_anp.guard(app) guards all of an app",
             )
         else:
-            failed = f"there is no such task.{did_you_mean(name, self.guarded if entry.declared else self.known)}"
+            failed = f"there is no such task.{did_you_mean(name, self.guarded)}"
             hint = "a task of a module that is loaded (ANP_TASKS)"
         self.problems.append(Problem(entry.file, entry.label, failed, hint, shown(name)))
         return None

@@ -12,11 +12,11 @@ from celery_anp.beat.schedule import NOT_DECLARED, Schedule
 from celery_anp.errors import BadDeclaration, LostSchedules, did_you_mean
 
 KEYS = tuple(name for name in Schedule.model_fields if name not in NOT_DECLARED)
-_NAME = "letters, digits, blanks and . : - _ + / ( ), at most 100, beginning with a letter or digit"
+_NAME = "at most 200 characters that can be seen, without @ # | ? % and the backslash, not beginning with -"
 _PATTERNS = {
     "name": _NAME,
     "renamed_from": _NAME,
-    "queue": "letters, digits and . : - _, at most 100",
+    "queue": "at most 200 characters that can be seen, without blanks and |",
     "ping_url": 'an address such as "https://hc-ping.com/…"',
 }
 

@@ -204,14 +204,17 @@ def is_tick_id(run_id: str) -> bool:
     return re.fullmatch(_TICK_ID, run_id, re.DOTALL) is not None
 
 
-def tick_id(schedule: str, tick: float) -> str:
+def tick_id(schedule: str, tick: float, *, fraction: bool = False) -> str:
     """The id of a tick's run.
 
     Args:
         schedule: the schedule's name.
         tick: its due time, seconds since the epoch.
+        fraction: with milliseconds, as where the schedule's interval has a fraction of a second.
 
     Returns:
         `<schedule>@<due time, UTC>`, e.g. `warm@2026-11-21T21:55:00Z`.
     """
+    if fraction:
+        return f"{schedule}@{iso(moment(round(tick * 1000)))}"
     return f"{schedule}@{datetime.fromtimestamp(tick, UTC):%Y-%m-%dT%H:%M:%SZ}"

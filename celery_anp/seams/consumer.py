@@ -19,7 +19,6 @@ from celery_anp.node.reconcile import Report
 from celery_anp.seams.readable import Unreadable, check_task
 from celery_anp.seams.reading import NOT_ITS_FAULT, read_through
 from celery_anp.seams.unacked import is_doorbell
-from celery_anp.sending.message import STAMP
 
 log = get_logger(__name__)
 
@@ -184,7 +183,7 @@ class LedgerConsumer(Consumer):
         """
         lease = getattr(self.app, "lease", None)
         run_id = message.headers.get("id") or message.payload["id"]
-        if lease is None or not (STAMP in message.headers or self._task_of(run_id)):
+        if lease is None or not (is_doorbell(message) or self._task_of(run_id)):
             super().on_unknown_task(body, message, exc)
             return
         lease.reconciler.tell(Report(run_id, "unknown", str(exc)))

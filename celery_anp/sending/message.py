@@ -35,6 +35,8 @@ PLAIN = "anp_plain"
 STEPS = (0, 3, 6, 9)
 #: Embedded parts of a message that make it a link of a canvas.
 LINKS = ("callbacks", "errbacks", "chain", "chord")
+#: Options of a call that stand in its message.
+EMBEDDED = ("time_limit", "soft_time_limit", "expires", "shadow", "reply_to", "group_id", "root_id", "parent_id")
 #: Properties of a message that its row keeps.
 KEPT = ("correlation_id", "reply_to")
 
@@ -153,7 +155,7 @@ def built(
         task: the task, guarded or not.
         run_id: the run's id.
         checked: its input.
-        options: `queue` and `priority` that are asked for.
+        options: what is asked for, as `apply_async` takes it; links as they are to go out.
 
     Returns:
         The message, its queue and its priority.
@@ -161,16 +163,19 @@ def built(
     app = task.app
     merged = {**{k: v for k, v in task._get_exec_options().items() if v is not None}, **(options or {})}
     routed = app.amqp.router.route(dict(merged), task.name, checked.args, checked.kwargs, task)
+    embedded = {name: merged[name] for name in EMBEDDED if merged.get(name) is not None}
     message = app.amqp.as_task_v2(
         run_id,
         task.name,
         checked.args,
         checked.kwargs,
-        time_limit=merged.get("time_limit"),
-        soft_time_limit=merged.get("soft_time_limit"),
-        ignore_result=merged.get("ignore_result", False),
+        callbacks=merged.get("link"),
+        errbacks=merged.get("link_error"),
+        ignore_result=merged.get("ignore_result") or False,
+        **embedded,
         **shown(task, checked),
     )
+    message.headers.update(merged.get("headers") or {})
     if secrets := secret_fields(task):
         message.headers[SECRETS] = list(secrets)
     return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")

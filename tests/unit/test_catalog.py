@@ -183,39 +183,6 @@ def test_positional_input_without_names_stays_positional(app: Celery, tmp_path: 
     assert (theirs.args, theirs.input) == ((1, 2), {})
 
 
-def test_options_of_beat_are_kept(app: Celery, tmp_path: Path) -> None:
-    options = {"queue": "slow", "priority": 3, "expires": 20, "headers": {"a": 1}}
-    theirs = beat(app, tmp_path, schedule=30, options=options)["theirs"]
-    assert (theirs.queue, theirs.priority, theirs.start_deadline) == ("slow", 3, 20)
-    assert theirs.options == {"headers": {"a": 1}}
-
-
-class Odd(schedule):
-    """A schedule class of somebody's own."""
-
-
-@pytest.mark.parametrize(
-    ("entry", "said"),
-    [
-        ({"schedule": timedelta(seconds=1.5)}, "whole seconds"),
-        ({"schedule": 0.5}, "whole seconds"),
-        ({"schedule": object()}, "whole seconds"),
-        ({"schedule": Odd(30)}, "schedule class is not known"),
-        ({"schedule": 30, "task": "plain.ad"}, "no such task. Did you mean 'plain.add'"),
-        ({"schedule": 30, "options": {"countdown": 5}}, "no eta, countdown or task_id"),
-        ({"schedule": 30, "task": "site.publish", "args": (), "kwargs": {"site": 5}}, "does not fit site.publish"),
-        ({"schedule": 30, "priority": 1}, "cannot be read"),
-    ],
-)
-def test_what_a_beat_entry_cannot_say_here_is_refused(
-    app: Celery, tmp_path: Path, entry: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(BadDeclaration) as caught:
-        beat(app, tmp_path, **entry)
-    assert said in str(caught.value)
-    assert 'beat_schedule, schedule "theirs"' in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("kind", "there", "not_there"),
     [("demo", "rebuild-sitemap", "run-due-events"), ("wordpress", "run-due-events", "rebuild-sitemap")],

@@ -10,7 +10,7 @@ from celery_anp import duration
 from celery_anp.beat import occurrences
 from celery_anp.beat.schedule import Schedule
 from celery_anp.cli import which_app
-from celery_anp.cli.schedules.names import unknown
+from celery_anp.cli.schedules.names import resolved
 from celery_anp.redaction import hidden
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
@@ -18,7 +18,10 @@ from celery_anp.reliability.live import Live
 #: Whole seconds, shown as they are written.
 DURATIONS = frozenset({"every", "catchup_window", "jitter", "start_deadline", "late_after"})
 #: Fields of a schedule that say nothing to a reader.
-INNER = frozenset({"both_days", "args", "options", "secrets"})
+INNER = frozenset({
+    "both_days", "args", "options", "secrets", "every_ms", "asks", "expires", "expires_at", "countdown", "eta",
+    "by_name",
+})  # fmt: skip
 
 
 def catalog() -> Mapping[str, Schedule]:
@@ -62,17 +65,15 @@ def find(name: str, known: Mapping[str, Schedule]) -> Schedule:
     Raises:
         UnknownName: there is none; says which are near.
     """
-    if name not in known:
-        raise unknown(name, known)
-    return known[name]
+    return known[resolved(name, known)]
 
 
-def next_of(one: Schedule, after: int) -> datetime | None:
+def next_of(one: Schedule, after: float) -> datetime | None:
     """When a schedule is due next; None if it is off or never due again."""
     return next(iter(ticks_of(one, after, 1)), None)
 
 
-def ticks_of(one: Schedule, after: int, count: int) -> list[datetime]:
+def ticks_of(one: Schedule, after: float, count: int) -> list[datetime]:
     """The next ticks of a schedule.
 
     Args:
