@@ -75,7 +75,7 @@ class ReliableTask(DeclaredTask):
             self._roll_back(ends, args, kwargs)
         checked = self._check_stored(ends, args, kwargs)
         try:
-            value = self.run(*checked.args, **checked.values)
+            value = self._body(*checked.args, **checked.values)
             result = self.contract.check_result(value)
             as_expected = bool(self.confirm(value)) if self.confirm else True
         except Retry as retry:
@@ -90,6 +90,10 @@ class ReliableTask(DeclaredTask):
             ends.fail(error)
         ends.succeed(result, as_expected=as_expected)
         return result
+
+    def _body(self, *args: Any, **kwargs: Any) -> Any:
+        """What is called once the run has begun; a class with a `__call__` of its own has another one."""
+        return self.run(*args, **kwargs)
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Attempt, tuple[Any, ...], dict[str, Any]]:
         request = self.request
@@ -183,9 +187,10 @@ class ReliableTask(DeclaredTask):
         return again
 
     def _changed(self, attempt: Attempt, args: Any, kwargs: Any) -> str:
-        kept = attempt.ask(self.ledger.store.read, "hget", self.ledger.row_key(attempt.run_id), "message")
-        message = read_back(kept)
+        row = self.ledger.row_key(attempt.run_id)
+        message = read_back(attempt.ask(self.ledger.store.read, "hget", row, "message"))
         replaced = self.contract.named[: len(args or ())]
-        inherited = {name: value for name, value in self.request.kwargs.items() if name not in replaced}
+        kept = kwargs is None or self.contract.typed  # there every field has its name
+        inherited = {name: value for name, value in self.request.kwargs.items() if kept and name not in replaced}
         checked = self.contract.check(self.request.args if args is None else args, {**inherited, **(kwargs or {})})
         return message.with_body([list(checked.args), checked.kwargs, message.body[2]]).text(json.dumps)

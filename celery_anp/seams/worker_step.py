@@ -20,7 +20,7 @@ from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Watchdog, leave
-from celery_anp.seams import child_pipe, forked, shrinking
+from celery_anp.seams import child_pipe, forked, shrinking, start
 from celery_anp.task import ReliableTask
 
 #: A child that ends waits until the main process has read its last results, which at a warm shutdown under load it may
@@ -55,6 +55,8 @@ class NodeStep(bootsteps.StartStopStep):
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             check_tasks(app)
+            start.refuse(start.unkept_by_worker(app))
+            start.tell(app)
             self.upkeep = Upkeep(app)
             app.lease = Lease(app, "worker", lambda: bodies(app))
             app.lease.start()
