@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.app import backends
+from celery.utils.imports import symbol_by_name
 from kombu.utils.url import parse_url
 
 from celery_anp.canvas import links
@@ -183,7 +184,10 @@ def give_ledger(existing: Celery) -> None:
     """Give an app the ledger and its publisher. Its tasks stay what they are: for beat, this is enough."""
     existing.__class__ = type(f"Guarded{type(existing).__name__}", (GuardedApp, type(existing)), {})
     existing.guards = False
-    existing.amqp_cls = AMQP
+    if existing.amqp_cls == Celery.amqp_cls:
+        existing.amqp_cls = AMQP
+    else:
+        existing.amqp_cls = type("GuardedAMQP", (publisher.LedgerAMQP, symbol_by_name(existing.amqp_cls)), {})
     existing.__dict__.pop("amqp", None)
     existing.add_defaults(lambda: {**CONSUMING, **CONNECTING})
 

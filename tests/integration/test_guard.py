@@ -175,3 +175,12 @@ def test_a_worker_on_rabbitmq_says_what_to_mend_and_ends(stack: Stack) -> None:
     assert worker.process.wait(timeout=30) == 1
     assert "its broker is amqp, and rows need Redis (set broker_url" in worker.said()
     assert "Traceback" not in worker.said()
+
+
+def test_without_results_runs_have_their_rows_and_a_worker_tells_what_is_missing(stack: Stack) -> None:
+    name = write(stack, "no_results", GUARDED.replace(', backend="{url}"', ""))
+    worker = stack.worker(app=name)
+    producer = Celery("producer", broker=stack.redis_url, set_as_current=False)
+    called = producer.send_task("no_results.hello", ("ann",), task_id=str(uuid4()))
+    assert stack.ends(called.id).result == "hello ann"
+    assert "there is no result backend: get() and chords cannot work" in worker.said()

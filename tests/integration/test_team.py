@@ -13,7 +13,9 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery, Task
+from celery.app.amqp import AMQP
 from celery.app.autoretry import add_autoretry_behaviour
+from redis import Redis
 
 from celery_anp import guard
 from celery_anp.contract.options import CELERY_OPTIONS, UNSAID
@@ -151,6 +153,21 @@ def test_a_class_that_is_set_after_the_call_is_mixed_in() -> None:
     made.Task = Named
     assert isinstance(made.task(shared=False, name="t")(body), (ReliableTask, Named))
     assert issubclass(type(made.tasks["t"]), ReliableTask)
+
+
+class Counting(AMQP):
+    """A publisher of theirs."""
+
+    def counted(self) -> int:
+        """A helper of theirs."""
+        return len(self.queues)
+
+
+def test_a_publisher_of_theirs_is_mixed_in(redis: Redis) -> None:
+    made = app_with(amqp=f"{__name__}:Counting")
+    assert made.amqp.counted() == 1
+    run_id = made.task(shared=False, name="t")(body).delay(1).id
+    assert made.ledger.run(run_id).state == "queued"
 
 
 def read_by(code: Any) -> set[str]:
