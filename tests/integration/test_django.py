@@ -28,6 +28,7 @@ def manage(stack: Stack, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def project(redis_server: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[str, Any]]]:
     """The project with its database and a worker, and what a view of it said."""
+    pytest.importorskip("django_celery_results")  # not among the oldest of everything
     with on_empty_redis(tmp_path_factory.mktemp("django")) as stack:
         django_project.write(stack.folder, stack.redis_url)
         manage(stack, "migrate", "--run-syncdb", "-v", "0")

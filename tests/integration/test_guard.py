@@ -160,6 +160,7 @@ def test_every_shipped_task_says_what_it_must() -> None:
 
 
 def test_flasks_recipe_of_old_begins_once(stack: Stack) -> None:
+    pytest.importorskip("flask")  # not among the oldest of everything
     name = team.write(stack.folder, "old", team.OLD, stack.redis_url)
     stack.worker(app=name)
     producer = Celery("producer", broker=stack.redis_url, backend=stack.redis_url, set_as_current=False)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from celery import Celery, Task
+from celery import VERSION, Celery, Task
 from celery.app.amqp import AMQP
 from celery.app.autoretry import add_autoretry_behaviour
 from redis import Redis
@@ -38,6 +38,7 @@ WRAPPED = ("direct", "polite", "of-ours", "of-the-apps", "registered")
 @pytest.fixture(scope="module")
 def shop(redis_server: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Any]]:
     """Flask's documented app with a worker, and the app as a producer."""
+    pytest.importorskip("flask")  # not among the oldest of everything
     folder = tmp_path_factory.mktemp("team")
     with on_empty_redis(folder) as stack, pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
@@ -97,7 +98,7 @@ def test_how_a_task_is_delivered_is_its_own_affair(shop: tuple[Stack, Any], name
 def test_celerys_own_pydantic_goes_on(shop: tuple[Stack, Any]) -> None:
     assert sent(shop, "modelled", {"number": 1}).result == {"number": 2}
     order = import_module("shop").Order
-    if sys.modules["celery"].VERSION >= (5, 7):
+    if VERSION >= (5, 7):
         assert sent(shop, "modelled", order(number=2)).result == {"number": 3}
 
 
@@ -179,7 +180,8 @@ def read_by(code: Any) -> set[str]:
 
 def test_each_option_that_celery_reads_is_known() -> None:
     sources = (add_autoretry_behaviour, Celery.task, Task.bind)
-    assert set().union(*(read_by(source.__code__) for source in sources)) >= UNSAID
+    later = set() if VERSION >= (5, 7) else {"exchange_type"}
+    assert set().union(*(read_by(source.__code__) for source in sources)) | later >= UNSAID
     options = inspect.getsource(add_autoretry_behaviour)
     assert set(re.findall(r"""options.get\(\s*'(\w+)'""", options)) <= UNSAID
     words = {"pydantic", "queue", "routing_key", "exchange", "compression", "delivery_mode", "immediate", "mandatory"}

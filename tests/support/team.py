@@ -53,7 +53,7 @@ flask_app.config["CELERY"] = {{
 app = guard(celery_init_app(flask_app))
 
 
-@shared_task(name="flask")
+@shared_task(name="flask", queue="feeds")
 def in_context(x):
     note("flask", x=x)
     return f"{{current_app.name}} {{x}}"
