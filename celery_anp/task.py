@@ -99,7 +99,7 @@ class ReliableTask(DeclaredTask):
         checked = self._check_stored(ends, args, kwargs)
         try:
             self._start(args, kwargs)
-            value = self.run(*checked.args, **checked.values)
+            value = self._body(*checked.args, **checked.values)
             result = self.contract.check_result(value)
             as_expected = bool(self.confirm(value)) if self.confirm else True
         except Retry as retry:
@@ -116,6 +116,10 @@ class ReliableTask(DeclaredTask):
             ends.fail(error)
         ends.succeed(result, as_expected=as_expected)
         return result
+
+    def _body(self, *args: Any, **kwargs: Any) -> Any:
+        """What is called once the run has begun; a class with a `__call__` of its own has another one."""
+        return self.run(*args, **kwargs)
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Begun:
         request = self.request
@@ -229,10 +233,11 @@ class ReliableTask(DeclaredTask):
         return again
 
     def _changed(self, attempt: Attempt, args: Any, kwargs: Any) -> str:
-        kept = attempt.ask(self.ledger.store.read, "hget", self.ledger.row_key(attempt.run_id), "message")
-        message = read_back(kept)
+        row = self.ledger.row_key(attempt.run_id)
+        message = read_back(attempt.ask(self.ledger.store.read, "hget", row, "message"))
         replaced = self.contract.named[: len(args or ())]
-        inherited = {name: value for name, value in self.request.kwargs.items() if name not in replaced}
+        kept = kwargs is None or self.contract.typed  # there every field has its name
+        inherited = {name: value for name, value in self.request.kwargs.items() if kept and name not in replaced}
         checked = self.contract.check(self.request.args if args is None else args, {**inherited, **(kwargs or {})})
         changed = message.with_body([list(checked.args), checked.kwargs, message.body[2]])
         check_size(self.name, len(json.dumps(changed.headers)) + len(json.dumps(changed.body)))

@@ -60,7 +60,8 @@ def tasks(guarded: Mapping[str, Any]) -> Iterator[Point]:
     """Whether each task says what it must."""
     for name, task in guarded.items():
         lacks = missing(task) + ([] if task.time_limit else ["time_limit"])
-        lacks += [f"a type for {field}" for field, kind, _ in task.signature_help() if kind == "any"]
+        untyped = [field for field, kind, _ in task.signature_help() if kind == "any" and task.contract.typed]
+        lacks += [f"a type for {field}" for field in untyped]
         what = f"{name} has owner, expected result, input types, rollback or reason, and time limit"
         yield Point("tasks", what, f"it lacks {', '.join(lacks)}" if lacks else "", "its decorator and annotations")
 

@@ -19,9 +19,8 @@ class DeclaredTask(Task):
     """What a guarded task declares, and what its body may use. The options below come beside Celery's own."""
 
     abstract = True
-    #: The contract checks the input; Celery's own check of the signature says less.
-    typing = False
-
+    #: Whether its annotations are law; None: as its app says.
+    typed: bool | None = None
     #: Who answers for it.
     owner: str = ""
     #: What is true when it has worked.
@@ -123,7 +122,7 @@ class DeclaredTask(Task):
         """The typed border of this task."""
         own = type(self).__dict__.get("_contract")
         if own is None:
-            own = type(self)._contract = Contract(self.name, self.run)
+            own = type(self)._contract = Contract(self.name, self.run, typed=typed(self, self.app))
         return own
 
     @property
@@ -140,6 +139,7 @@ class DeclaredTask(Task):
         Raises:
             BadInput: it does not fit.
         """
+        self.contract.check_places(args, kwargs or {})
         return self.contract.check(args, kwargs or {}).fields
 
     def signature_help(self) -> list[tuple[str, str, str]]:
@@ -156,3 +156,9 @@ class DeclaredTask(Task):
             return ""
         key = self.backend.get_key_for_task(run_id)
         return str(key.decode() if isinstance(key, bytes) else key)
+
+
+def typed(task: Any, app: Any) -> bool:
+    """Whether annotations are law in a task, or in a class of tasks, of an app."""
+    said = getattr(task, "typed", None)
+    return bool(getattr(app, "typed", False) if said is None else said)

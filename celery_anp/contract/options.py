@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
+
+from celery import Celery, Task
+from celery.app.task import extract_exec_options
 
 from celery_anp.errors import BadDeclaration, did_you_mean
 
-#: Options that Celery reads from the decorator without their being attributes of Task.
-CELERY_OPTIONS = frozenset({
+#: What Celery reads from the decorator and says nowhere: `add_autoretry_behaviour`, `Celery.task`, `Task.bind`.
+UNSAID = frozenset({
     "autoretry_for", "dont_autoretry_for", "retry_kwargs", "retry_backoff", "retry_backoff_max", "retry_jitter",
-    "shared", "lazy", "filter",
+    "override_max_retries", "shared", "lazy", "filter", "exchange_type",
 })  # fmt: skip
+#: What a call takes over from its task (queue, routing_key, compression …), what a task takes over from the
+#: configuration, and what the decorator itself reads (pydantic …), as the Celery that is installed says it.
+CELERY_OPTIONS = (
+    UNSAID
+    | extract_exec_options(Task).keys()
+    | {option for option, _ in Task.from_config}
+    | inspect.signature(Celery._task_from_fun).parameters.keys() - {"self", "fun", "options"}
+)
 #: Runs that may wait for one lock.
 MOST_WAITING = 1_000_000
 
@@ -23,7 +35,7 @@ def check_options(name: str, base: type, options: dict[str, Any]) -> None:
             raise BadDeclaration(
                 f"Task {name!r} has an unknown option {option!r}.{did_you_mean(option, known)}",
                 expected="an option of Celery's tasks, or owner, expects, lock, overlap, limit, retries, confirm, "
-                "no_rollback",
+                "typed, no_rollback; one of your own is an attribute of a class that the task names as base=",
             )
     if options.get("overlap") not in (None, "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"):
         raise BadDeclaration(

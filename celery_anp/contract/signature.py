@@ -8,11 +8,13 @@ import string
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.result import ResultBase
 from kombu.utils import json
 from pydantic import (
     BaseModel,
@@ -44,36 +46,34 @@ class Checked:
     fields: dict[str, Any]
     #: What the body gets: the validated Python objects.
     values: dict[str, Any]
+    #: Arguments that have a place and no name, which are no fields.
+    places: tuple[Any, ...] = ()
 
     def digest(self) -> str:
         """A short digest of the input, the same for equal inputs."""
-        text = json.dumps([self.args, sorted(self.fields.items())])
+        text = json.dumps([self.places, sorted(self.fields.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Contract:
-    """The typed border of one task, made from its signature.
+    """The border of one task, made from its signature.
 
     Args:
         name: the task's name, for messages.
         function: the body, without the task as its first parameter.
+        typed: annotations are law. Without it input and result pass as Celery passes them, and what a secret is
+            is all that annotations say.
 
     Raises:
         BadDeclaration: an annotation cannot be read or cannot be checked.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+    def __init__(self, name: str, function: Callable[..., Any], *, typed: bool = True) -> None:
         self.name = name
+        self.typed = typed
         self.signature = inspect.signature(function)
         self.parameters = list(self.signature.parameters.values())
-        try:
-            self.hints = typing.get_type_hints(function, include_extras=True)
-        except NameError as error:
-            raise BadDeclaration(
-                f"An annotation of task {name!r} cannot be read",
-                expected="names that its module defines at run time, not only under TYPE_CHECKING",
-                given=str(error),
-            ) from None
+        self.hints = _hints(name, function) if typed else _readable(function)
         self.secrets = tuple(name for name in self.named if _is_secret(self.hints.get(name)))
 
     @property
@@ -100,7 +100,7 @@ class Contract:
     @cached_property
     def result(self) -> TypeAdapter[Any] | None:
         """The checker of the result, or None where nothing is declared."""
-        return TypeAdapter(self.hints["return"]) if "return" in self.hints else None
+        return TypeAdapter(self.hints["return"]) if self.typed and "return" in self.hints else None
 
     def fill(self, template: str, fields: Mapping[str, Any]) -> str:
         """A lock template over the input, e.g. `warm:{site}`."""
@@ -128,12 +128,12 @@ class Contract:
             The input as it travels and as the body gets it.
 
         Raises:
-            BadInput: it does not fit; the message names each field, what was expected and given.
+            BadInput: it does not fit; the message names each field, what was expected and given. Never where the task
+                is not typed: its body meets what was given, as Celery's does.
         """
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise self._does_not_bind(error, kwargs) from None
+        if not self.typed:
+            return self._as_given(tuple(args), dict(kwargs))
+        bound = self.check_places(args, kwargs)
         given = dict(bound.arguments)
         positional: list[Any] = []
         extra: dict[str, Any] = {}
@@ -148,10 +148,35 @@ class Contract:
             return self._in_places(tuple(args), dict(kwargs), bound)
         return self._typed(given, extra)
 
+    def check_places(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        """Check that an input has what the body needs, and nothing else.
+
+        Raises:
+            BadInput: it does not fit the signature.
+        """
+        try:
+            return self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise self._does_not_bind(error, kwargs) from None
+
+    def _as_given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:  # the body will say so, as Celery's does; whoever needs fields finds them empty
+            return Checked(args, kwargs, {**dict.fromkeys(self.named), **kwargs}, kwargs, args)
+        given = bound.arguments
+        placed = any(p.kind in _POSITIONAL and p.name in given for p in self.parameters)
+        if self.secrets and not placed:  # what has no name cannot be hidden
+            args, kwargs = (), {**{name: given[name] for name in self.named if name in given}, **bound.kwargs}
+        bound.apply_defaults()
+        fields = {name: bound.arguments[name] for name in self.named}
+        places = tuple(bound.arguments[p.name] for p in self.parameters if p.kind in _POSITIONAL)
+        return Checked(args, kwargs, {**fields, **kwargs}, kwargs, places)
+
     def _in_places(self, args: tuple[Any, ...], kwargs: dict[str, Any], bound: inspect.BoundArguments) -> Checked:
         bound.apply_defaults()
         named = {name: bound.arguments[name] for name in self.named}
-        return Checked(args, kwargs, {**named, **kwargs}, kwargs)
+        return Checked(args, kwargs, {**named, **kwargs}, kwargs, args)
 
     def _typed(self, given: dict[str, Any], extra: dict[str, Any]) -> Checked:
         try:
@@ -184,6 +209,8 @@ class Contract:
         Raises:
             BadResult: it does not fit the return annotation, or is not JSON.
         """
+        if isinstance(value, ResultBase):
+            value = value.as_tuple()  # as Celery stores one
         try:
             if self.result is not None:
                 value = self.result.dump_python(self.result.validate_python(value), mode="json")
@@ -233,6 +260,28 @@ class Contract:
             for e in error.errors()
         ]
         return BadInput(f"The input of {self.name!r} does not fit: {'; '.join(problems)}")
+
+
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise BadDeclaration(
+            f"An annotation of task {name!r} cannot be read",
+            expected="names that its module defines at run time, not only under TYPE_CHECKING",
+            given=str(error),
+        ) from None
+
+
+def _readable(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations that can be read, each by itself; the others say nothing."""
+    inner = inspect.unwrap(function)
+    found: dict[str, Any] = {}
+    for name, annotation in getattr(inner, "__annotations__", {}).items():
+        with suppress(Exception):  # whatever an annotation may raise, it is no law here
+            one = types.SimpleNamespace(__annotations__={name: annotation})
+            found |= typing.get_type_hints(one, getattr(inner, "__globals__", {}), include_extras=True)
+    return found
 
 
 def _shown(value: object) -> str:

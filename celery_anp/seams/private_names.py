@@ -29,7 +29,7 @@ NAMES = (
     Name("celery.app.base:Celery._connection", "app.py", "sockets with a time-out on every connection",
          "integration/test_outage.py"),
     Name("celery.app.base:Celery._task_from_fun", "app.py", "a task's options are checked when it is declared",
-         "unit/test_contract.py"),
+         "integration/test_team.py"),
     Name("celery.app.base:Celery._get_backend", "app.py", "results are stored by settle", "integration/test_life.py"),
     Name("celery.app.amqp:AMQP._create_task_sender", "sending/publisher.py", "the row comes before the message",
          "integration/test_doorbell.py"),

@@ -21,7 +21,7 @@ from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Watchdog, leave
 from celery_anp.reliability.live import Live
-from celery_anp.seams import child_pipe, forked, shrinking
+from celery_anp.seams import child_pipe, forked, shrinking, start
 from celery_anp.task import ReliableTask
 
 #: A child that ends waits until the main process has read its last results, which at a warm shutdown under load it may
@@ -56,8 +56,10 @@ class NodeStep(bootsteps.StartStopStep):
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             check_tasks(app)
+            start.refuse(start.unkept_by_worker(app))
             app.ledger.store.check_server()
             Live(app.ledger.store).refuse_other(app.identity)
+            start.tell(app)
             self.upkeep = Upkeep(app)
             app.lease = Lease(app, "worker", bodies, lambda: queues(worker))
             app.lease.start()

@@ -23,7 +23,7 @@ GOOD = '[[schedule]]\nname = "one"\ntask = "site.publish"\nevery = "30s"\ninput 
 
 @pytest.fixture
 def app() -> Iterator[Celery]:
-    made = guard(Celery("catalog", broker="redis://127.0.0.1:1/0", set_as_current=False))
+    made = guard(Celery("catalog", broker="redis://127.0.0.1:1/0", set_as_current=False), typed=True)
     made.conf.timezone = "Europe/Berlin"
 
     @made.task(name="site.publish", owner="editorial", expects="posts are live", no_rollback="reads only", shared=False)
