@@ -157,20 +157,12 @@ def _schedule(name: str, when: str, state: _State) -> dict[str, Any]:
         "input": {"command": name},
         "catchup": "skip",  # as cron: what was missed is missed
     }
-    _refuse_both_days(when)
     try:
         Schedule.model_validate(entry)
     except ValidationError as error:
         problem = from_validation("", "", error)[0]
         raise UnfitError(f"{problem.failed}: expected {problem.expected}") from None
     return entry
-
-
-def _refuse_both_days(when: str) -> None:
-    """Cron wants one of its two day fields, but both if either begins with *: there the two readings part."""
-    days = when.split()[2:5:2]
-    if len(days) == 2 and "*" not in days and any(day.startswith("*") for day in days):
-        raise UnfitError("a day field with */ beside another means both in cron, one of them here: list the days")
 
 
 def _command(name: str, argv: list[str], directory: str | None, written: str, state: _State) -> dict[str, Any]:
