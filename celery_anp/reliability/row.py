@@ -111,6 +111,7 @@ FIELDS = (
     Field("failed_as", "text", "what it was before its rollback: failed, cancelled, quarantined, succeeded",
           ("ending", "operate", "planning"), ""),
     Field("failed_why", "text", "the reason of that", ("ending", "operate"), ""),
+    Field("undone", "flag", "its newest rollback has undone an entry", ("ending", "operate", "record"), False),
     Field("ended", "flag", "Celery was told that it has ended", ("ending", "operate", "planning"), False),
     Field("counted", "flag", "its failure is among those of its schedule", ("alarms", "operate"), False),
     # -- what operators asked

@@ -57,6 +57,10 @@ def _left_undone(m: Moment, row: Row) -> bool:
     return row.state == ROLLED_BACK and not row.resolved and (any(row.stands) or "open" in row.undo)
 
 
+def _nothing_undone(m: Moment, row: Row) -> bool:
+    return row.state == ROLLED_BACK and not row.resolved and "undone" not in row.undo
+
+
 def _too_soon(m: Moment, row: Row) -> bool:
     most = min(m.scene.retries + 1, (m.scene.limit + 1) // 2)
     return row.state == ROLLBACK_FAILED and row.seen < most
@@ -84,6 +88,7 @@ OF_A_RUN: dict[str, Callable[[Moment, Row], bool]] = {
     "a success is undone by a cancel": lambda m, row: row.wins > 0 and row.why == CANCELLED,
     "a rollback without terminal failure or request": _no_reason,
     "rolled back, and an effect stands or an entry is open": _left_undone,
+    "rolled back, and nothing was undone": _nothing_undone,
     "succeeded, and an effect is missing": lambda m, row: row.state == SUCCEEDED and not all(row.stands),
     "undo entries out of order": _out_of_order,
     "rollback_failed before its third loss or last try": _too_soon,
