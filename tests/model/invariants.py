@@ -54,7 +54,9 @@ def _settled(m: Moment, row: Row) -> bool:
 
 
 def _left_undone(m: Moment, row: Row) -> bool:
-    return row.state == ROLLED_BACK and not row.resolved and (any(row.stands) or "open" in row.undo)
+    """Its hook is done, whether it found something to undo or not."""
+    hooked = m.scene.hook and not row.dirty and row.state in (FAILED, CANCELLED, QUARANTINED)
+    return (row.state == ROLLED_BACK or hooked) and not row.resolved and (any(row.stands) or "open" in row.undo)
 
 
 def _nothing_undone(m: Moment, row: Row) -> bool:
