@@ -13,6 +13,7 @@ from typing import Any
 from celery.schedules import crontab
 from celery.schedules import schedule as interval
 
+from celery_anp import duration
 from celery_anp.beat.problem import Problem, shown
 from celery_anp.beat.reading.entries import Entry
 
@@ -78,7 +79,8 @@ def _timing(app: Any, when: Any) -> dict[str, Any]:
 
 def _whole_seconds(length: Any) -> int:
     exact = length.total_seconds() if isinstance(length, timedelta) else length
-    if isinstance(exact, bool) or not isinstance(exact, int | float) or exact < 1 or exact != int(exact):
+    usable = isinstance(exact, int | float) and not isinstance(exact, bool) and 1 <= exact <= duration.LONGEST
+    if not usable or exact != int(exact):
         raise UnfitError("its timing cannot be used", _TIMING, length)
     return int(exact)
 

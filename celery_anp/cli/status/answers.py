@@ -91,7 +91,13 @@ def are_runs_failing(
     wrong = [f"{name} is late: it should have succeeded by {clock(moment(by))}" for name, by in sorted(late.items())]
     wrong += [f"{name} is paused: {note}; `anp schedules resume {name}`" for name, note in sorted(halted.items())]
     wrong += [said for run in newest.values() if (said := complaint(run))]
-    facts = {**Counter(run.state for run in runs), "late": len(late), "paused_for_failing": len(halted)}
+    if unread := [run for run in runs if run.unreadable]:
+        first = f"{unread[0].run_id} ({', '.join(unread[0].unreadable)})"
+        wrong.append(f"{len(unread)} rows cannot be read whole, such as {first}; `anp runs cancel` ends a run")
+    facts = {
+        **Counter(run.state for run in runs), "late": len(late), "paused_for_failing": len(halted),
+        "unreadable": len(unread),
+    }  # fmt: skip
     bad = sum(1 for run in ended if is_bad(run))
     told = f"{bad} of {len(ended)} finished runs went wrong, the last of each schedule did not"
     return Answer("are runs failing", not wrong, "; ".join(wrong) or told, facts)
