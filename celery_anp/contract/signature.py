@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
+from celery_anp.contract import canonical
 from celery_anp.errors import BadDeclaration, BadInput, BadResult, did_you_mean
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
@@ -38,14 +39,16 @@ class Checked:
     #: What travels in the message: plain JSON values.
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    #: Every field with its default filled in, for lock templates and digests.
+    #: Every field with its default filled in, in its canonical form: for lock templates and digests.
     fields: dict[str, Any]
     #: What the body gets: the validated Python objects.
     values: dict[str, Any]
+    #: The input that has no names, in its canonical form.
+    unnamed: tuple[Any, ...] = ()
 
     def digest(self) -> str:
-        """A short digest of the input, the same for equal inputs."""
-        text = json.dumps([self.args, sorted(self.fields.items())])
+        """A short digest of the input, the same for equal inputs in every process."""
+        text = canonical.text([self.unnamed, sorted(self.fields.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -101,8 +104,17 @@ class Contract:
         return TypeAdapter(self.hints["return"]) if "return" in self.hints else None
 
     def fill(self, template: str, fields: Mapping[str, Any]) -> str:
-        """A lock template over the input, e.g. `warm:{site}`."""
-        return template.format_map(fields)
+        """A lock template over the canonical input, e.g. `warm:{site}`.
+
+        Raises:
+            BadInput: the template asks for something that this input has not got.
+        """
+        try:
+            return canonical.lock_name(template.format_map(fields))
+        except (LookupError, AttributeError, ValueError, TypeError) as error:
+            raise BadInput(
+                f"The lock of task {self.name!r} cannot be made of this input", expected=template, given=repr(error)
+            ) from None
 
     def check_template(self, template: str) -> None:
         """Refuse a lock template that names what is not a field."""
@@ -149,7 +161,19 @@ class Contract:
     def _in_places(self, args: tuple[Any, ...], kwargs: dict[str, Any], bound: inspect.BoundArguments) -> Checked:
         bound.apply_defaults()
         named = {name: bound.arguments[name] for name in self.named}
-        return Checked(args, kwargs, {**named, **kwargs}, kwargs)
+        unnamed = [bound.arguments[p.name] for p in self.parameters if p.kind in _POSITIONAL]
+        extra = {name: value for name, value in kwargs.items() if name not in bound.arguments}
+        fields, places = self._of_none({**named, **extra}), self._of_none(dict(enumerate(unnamed)))
+        return Checked(args, kwargs, fields, kwargs, tuple(places.values()))
+
+    def _of_none(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The canonical form of input that no model has read."""
+        try:
+            return {name: canonical.of(value) for name, value in values.items()}
+        except (ValueError, TypeError, RecursionError) as error:
+            raise BadInput(
+                f"The input of {self.name!r} cannot be sent", expected="JSON values", given=str(error)
+            ) from None
 
     def _typed(self, given: dict[str, Any], extra: dict[str, Any]) -> Checked:
         try:
@@ -162,13 +186,15 @@ class Contract:
                 f"The input of {self.name!r} cannot be sent", expected="JSON values", given=str(error)
             ) from None
         values = {field.alias or name: getattr(model, name) for name, field in type(model).model_fields.items()}
+        fields = {name: canonical.canonical(value, dumped[name]) for name, value in values.items()}
         for name, value in values.items():
             if name in self.secrets and value is not None:
-                dumped[name] = value.get_secret_value()
+                dumped[name] = fields[name] = value.get_secret_value()
             elif name not in self.hints:
                 dumped[name] = value  # unannotated: Celery's own serializer knows datetimes and the like
         travels = {name: dumped[name] for name in given}
-        return Checked((), {**travels, **extra}, {**dumped, **extra}, {**{n: values[n] for n in given}, **extra})
+        fields |= self._of_none(extra)
+        return Checked((), {**travels, **extra}, fields, {**{n: values[n] for n in given}, **extra})
 
     def check_result(self, value: Any) -> Any:
         """Check a result and make it plain JSON.
