@@ -14,6 +14,7 @@ from celery.utils.log import get_logger
 
 from celery_anp.beat.catalog import Catalog
 from celery_anp.beat.schedule import Schedule
+from celery_anp.contract.canonical import canonical, text
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.live import Generation, Live
 
@@ -84,15 +85,15 @@ class Adoption:
         for schedule in catalog.values():
             if schedule.renamed_from and self.live.rename(schedule.name, schedule.renamed_from):
                 log.info("%s goes on as %s", schedule.renamed_from, schedule.name)
-        for name, text in self.before.items():
-            old = json.loads(text).get("renamed_from")
+        for name, said in self.before.items():
+            old = json.loads(said).get("renamed_from")
             if old in catalog and name not in catalog and self.live.rename(old, name):
                 log.info("%s goes on as %s again", name, old)
 
 
 def declaration(schedule: Schedule) -> str:
     """How a schedule is declared, as the ledger keeps it: JSON without what stands at its default."""
-    return schedule.model_dump_json(exclude={"file"}, exclude_defaults=True)
+    return text(canonical(schedule, schedule.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)))
 
 
 def changes(before: Mapping[str, str], catalog: Mapping[str, Schedule]) -> Iterator[tuple[str, str, str]]:

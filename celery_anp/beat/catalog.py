@@ -10,13 +10,13 @@ from typing import Any
 
 from celery.utils.log import get_logger
 from pydantic import ValidationError
-from pydantic_core import to_json
 
 from celery_anp import duration
 from celery_anp.beat.problem import Problem, from_validation, refusal, shown, unknown_key
 from celery_anp.beat.reading import entries, takeover
 from celery_anp.beat.reading.entries import Entry, Nothing
 from celery_anp.beat.schedule import NOT_DECLARED, Schedule
+from celery_anp.contract.canonical import canonical, text
 from celery_anp.contract.complete import guarded_tasks
 from celery_anp.errors import BadDeclaration, BadInput, did_you_mean
 from celery_anp.settings import settings
@@ -50,19 +50,9 @@ class Catalog(Mapping[str, Schedule]):
         """A short digest of what is declared, wherever it is declared and in whichever order."""
         content = hashlib.sha256()
         for name in sorted(self):
-            content.update(to_json(_in_order(self[name].model_dump(exclude={"file"}))) + b"\n")
+            form = canonical(self[name], self[name].model_dump(mode="json", exclude={"file"}))
+            content.update(text(form).encode() + b"\n")
         return content.hexdigest()[:16]
-
-
-def _in_order(value: Any) -> Any:
-    """A value whose sets and dicts stand in one order: two beats iterate the same set in different ones."""
-    if isinstance(value, Mapping):
-        return {key: _in_order(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, list | tuple):
-        return [_in_order(part) for part in value]
-    if isinstance(value, set | frozenset):
-        return sorted((_in_order(part) for part in value), key=to_json)
-    return value
 
 
 def load(paths: Sequence[Path], app: Any) -> Catalog:

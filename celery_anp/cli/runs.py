@@ -182,7 +182,8 @@ def _operate(run_id: str, what: Operation, by: str, note: str, *, json: bool) ->
 
 
 def _row(run: Run) -> tuple[object, ...]:
-    reason = printing.short(run.reason, 40)
+    unread = f"unreadable: {', '.join(run.unreadable)}; " if run.unreadable else ""
+    reason = printing.short(unread + run.reason, 40)
     started, took, late = (
         printing.clock(run.started_at),
         printing.ago(run.runtime),

@@ -29,6 +29,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError
 
+from celery_anp.contract import canonical
 from celery_anp.errors import BadDeclaration, BadInput, BadResult, did_you_mean
 from celery_anp.wording import shown, words
 
@@ -42,16 +43,16 @@ class Checked:
     #: What travels in the message: plain JSON values.
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    #: Every field with its default filled in, for lock templates and digests.
+    #: Every field with its default filled in, in its canonical form: for lock templates and digests.
     fields: dict[str, Any]
     #: What the body gets: the validated Python objects.
     values: dict[str, Any]
-    #: Arguments that have a place and no name, which are no fields.
-    places: tuple[Any, ...] = ()
+    #: The input that has no names, in its canonical form.
+    unnamed: tuple[Any, ...] = ()
 
     def digest(self) -> str:
-        """A short digest of the input, the same for equal inputs."""
-        text = json.dumps([self.places, sorted(self.fields.items())])
+        """A short digest of the input, the same for equal inputs in every process."""
+        text = canonical.text([self.unnamed, sorted(self.fields.items())])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -103,8 +104,17 @@ class Contract:
         return TypeAdapter(self.hints["return"]) if self.typed and "return" in self.hints else None
 
     def fill(self, template: str, fields: Mapping[str, Any]) -> str:
-        """A lock template over the input, e.g. `warm:{site}`."""
-        return template.format_map(fields)
+        """A lock template over the canonical input, e.g. `warm:{site}`.
+
+        Raises:
+            BadInput: the template asks for something that this input has not got.
+        """
+        try:
+            return canonical.lock_name(template.format_map(fields))
+        except (LookupError, AttributeError, ValueError, TypeError) as error:
+            raise BadInput(
+                f"The lock of task {self.name!r} cannot be made of this input", expected=template, given=repr(error)
+            ) from None
 
     def check_template(self, template: str) -> None:
         """Refuse a lock template that names what is not a field."""
@@ -163,20 +173,34 @@ class Contract:
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError:  # the body will say so, as Celery's does; whoever needs fields finds them empty
-            return Checked(args, kwargs, {**dict.fromkeys(self.named), **kwargs}, kwargs, args)
+            fields = self._of_none({**dict.fromkeys(self.named), **kwargs})
+            return Checked(args, kwargs, fields, kwargs, tuple(self._of_none(dict(enumerate(args))).values()))
         given = bound.arguments
         placed = any(p.kind in _POSITIONAL and p.name in given for p in self.parameters)
         if self.secrets and not placed:  # what has no name cannot be hidden
             args, kwargs = (), {**{name: given[name] for name in self.named if name in given}, **bound.kwargs}
         bound.apply_defaults()
         fields = {name: bound.arguments[name] for name in self.named}
-        places = tuple(bound.arguments[p.name] for p in self.parameters if p.kind in _POSITIONAL)
-        return Checked(args, kwargs, {**fields, **kwargs}, kwargs, places)
+        places = enumerate(bound.arguments[p.name] for p in self.parameters if p.kind in _POSITIONAL)
+        unnamed = self._of_none(dict(places))
+        return Checked(args, kwargs, self._of_none({**fields, **kwargs}), kwargs, tuple(unnamed.values()))
 
     def _in_places(self, args: tuple[Any, ...], kwargs: dict[str, Any], bound: inspect.BoundArguments) -> Checked:
         bound.apply_defaults()
         named = {name: bound.arguments[name] for name in self.named}
-        return Checked(args, kwargs, {**named, **kwargs}, kwargs, args)
+        unnamed = [bound.arguments[p.name] for p in self.parameters if p.kind in _POSITIONAL]
+        extra = {name: value for name, value in kwargs.items() if name not in bound.arguments}
+        fields, places = self._of_none({**named, **extra}), self._of_none(dict(enumerate(unnamed)))
+        return Checked(args, kwargs, fields, kwargs, tuple(places.values()))
+
+    def _of_none(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
+        """The canonical form of input that no model has read."""
+        try:
+            return {name: canonical.of(value) for name, value in values.items()}
+        except (ValueError, TypeError, RecursionError) as error:
+            raise BadInput(
+                f"The input of {self.name!r} cannot be sent", expected="JSON values", given=str(error)
+            ) from None
 
     def _typed(self, given: dict[str, Any], extra: dict[str, Any]) -> Checked:
         try:
@@ -189,13 +213,15 @@ class Contract:
                 f"The input of {self.name!r} cannot be sent", expected="JSON values", given=str(error)
             ) from None
         values = {field.alias or name: getattr(model, name) for name, field in type(model).model_fields.items()}
+        fields = {name: canonical.canonical(value, dumped[name]) for name, value in values.items()}
         for name, value in values.items():
             if name in self.secrets and value is not None:
-                dumped[name] = value.get_secret_value()
+                dumped[name] = fields[name] = value.get_secret_value()
             elif name not in self.hints:
                 dumped[name] = value  # unannotated: Celery's own serializer knows datetimes and the like
         travels = {name: dumped[name] for name in given}
-        return Checked((), {**travels, **extra}, {**dumped, **extra}, {**{n: values[n] for n in given}, **extra})
+        fields |= self._of_none(extra)
+        return Checked((), {**travels, **extra}, fields, {**{n: values[n] for n in given}, **extra})
 
     def check_result(self, value: Any) -> Any:
         """Check a result and make it plain JSON.

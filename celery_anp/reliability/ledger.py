@@ -12,6 +12,7 @@ from typing import Any
 
 from celery_anp.errors import KeyConflict, LostOwnership, Refused, Retired, StateLost
 from celery_anp.reliability.keyspace import TIMEOUT, Keyspace, fresh
+from celery_anp.reliability.overrides import signed
 from celery_anp.reliability.reader import Reader
 from celery_anp.reliability.records import (
     DAY,
@@ -375,9 +376,11 @@ class Ledger(Reader):
             The run after it.
 
         Raises:
+            BadUsage: who or why cannot be kept.
             UnknownName: there is no such run.
             Refused: its state forbids it.
         """
+        signed(by, note)
         word, state = self.store.call("operate", run_id, what, by, note, fresh())
         if word == "gone":
             raise self.unknown(run_id)

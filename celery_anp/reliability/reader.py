@@ -8,8 +8,9 @@ from celery_anp.errors import UnknownName, did_you_mean
 from celery_anp.reliability import nodes
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.nodes import Node
+from celery_anp.reliability.reading import from_row
 from celery_anp.reliability.records import Filter, Keeping, Memory
-from celery_anp.reliability.run import STATES, Run, UndoEntry, from_row
+from celery_anp.reliability.run import STATES, Run, UndoEntry
 
 #: Rows that are looked through at a time: whole ones, and a few fields of them.
 PAGE = 200
@@ -91,7 +92,7 @@ class Reader:
         for ids in self._pages(schedule, PAGE):
             rows = self.store.rows([self.row_key(run_id) for run_id in ids])
             for run_id, row in zip(ids, rows, strict=True):
-                if since is not None and int(row.get("created") or 0) < since and row:
+                if since is not None and row.get("created", "").isdecimal() and int(row["created"]) < since:
                     return found
                 if wanted.fits(row):
                     found.append(from_row(run_id, row))

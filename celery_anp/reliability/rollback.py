@@ -77,6 +77,6 @@ class UndoLog:
         text = json.dumps({
             "name": entry.name, "data": entry.data, "attempt": entry.attempt, "outcome": outcome, "note": note,
         })  # fmt: skip
-        self._attempt.record("outcome", self._current.index, text)
+        self._attempt.record("outcome", self._current.index, text, outcome)
         self._current = None
         self._open -= outcome != "failed"

@@ -13,8 +13,6 @@ from typing import Any, Literal
 #: text; number: a whole one; time: ms since the epoch by Redis' clock; span: ms; flag: 1, or 0; json: JSON text.
 Kind = Literal["text", "number", "time", "span", "flag", "json"]
 
-#: Characters that are shown of what cannot be read.
-UNREADABLE = 200
 #: Who writes what stands from the beginning: `records.spec_of`, whose fields planning.lua writes down.
 SPEC = "spec_of"
 
@@ -39,15 +37,7 @@ class Field:
             return text
         if self.kind == "flag":
             return text == "1"
-        return json_of(text) if self.kind == "json" else int(text)
-
-
-def json_of(text: str) -> Any:
-    """What a JSON text holds; of one that is none its beginning, as `{"unreadable": …}`."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return {"unreadable": text[:UNREADABLE]}
+        return json.loads(text) if self.kind == "json" else int(text)
 
 
 FIELDS = (
@@ -122,6 +112,7 @@ FIELDS = (
     Field("failed_as", "text", "what it was before its rollback: failed, cancelled, quarantined, succeeded",
           ("ending", "operate", "planning"), ""),
     Field("failed_why", "text", "the reason of that", ("ending", "operate"), ""),
+    Field("undone", "flag", "its newest rollback has undone an entry", ("ending", "operate", "record"), False),
     Field("ended", "flag", "Celery was told that it has ended", ("ending", "operate", "planning"), False),
     Field("counted", "flag", "its failure is among those of its schedule", ("alarms", "operate"), False),
     # -- what operators asked

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
-
-from celery_anp.redaction import hidden
-from celery_anp.reliability.message import opened
-from celery_anp.reliability.row import UNREADABLE, json_of, read
 
 #: States that only an operator can change.
 FINAL = frozenset({
@@ -88,7 +82,9 @@ class Run:
     release: str | None
     queue: str
     history: tuple[Step, ...] = ()
-    undo: tuple[UndoEntry, ...] = field(default=())
+    undo: tuple[UndoEntry, ...] = ()
+    #: The fields of its row that nobody understands: another version's, or damaged.
+    unreadable: tuple[str, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -109,82 +105,8 @@ class Run:
                 for e in self.undo
             ],
             "history": [step.public() for step in self.history], "release": self.release,
+            "unreadable": list(self.unreadable),
         }  # fmt: skip
-
-
-def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None) -> Run:
-    """A run from its hash.
-
-    Args:
-        run_id: its id.
-        row: the hash's fields.
-        undo: the JSON of its undo entries, oldest first.
-
-    Returns:
-        The run.
-    """
-    of = partial(read, row)
-    began, wanted, runtime = moment(of("began")), moment(of("wanted")), of("runtime")
-    return Run(
-        run_id=run_id,
-        task=of("task"),
-        schedule=of("schedule"),
-        tick=moment(of("tick")),
-        state=of("state"),
-        reason=of("reason"),
-        attempts=of("attempts"),
-        failures=of("failures"),
-        rollback_failures=of("rollback_failures"),
-        losses=of("losses"),
-        fence=of("fence"),
-        node=of("node"),
-        lock=of("lock"),
-        queued_at=moment(of("created")),
-        due_at=moment(of("due")),
-        started_at=moment(of("started")),
-        finished_at=moment(of("finished")),
-        runtime=None if runtime is None else runtime / 1000,
-        lateness=max(0.0, (began - wanted).total_seconds()) if began and wanted else None,
-        input=_input(of("message")),
-        result=of("result"),
-        as_expected=of("as_expected"),
-        error=_error(of("error")),
-        progress=of("progress"),
-        release=of("release"),
-        queue=of("queue"),
-        history=tuple(_step(line) for line in of("history").split("\n") if line),
-        undo=tuple(_undo(text) for text in undo or ()),
-    )
-
-
-def _error(kept: Any) -> dict[str, Any] | None:
-    if kept is None or (isinstance(kept, dict) and "type" in kept):
-        return kept
-    return {"type": "unreadable", "message": str(kept), "traceback": "", "retry_safe": None}
-
-
-def _undo(text: str) -> UndoEntry:
-    entry = json_of(text)
-    if not isinstance(entry, dict) or not {"name", "data", "attempt"} <= entry.keys():
-        return UndoEntry("unreadable", {"unreadable": text[:UNREADABLE]}, 0)
-    return UndoEntry(entry["name"], entry["data"], entry["attempt"], entry.get("outcome"), entry.get("note", ""))
-
-
-def _input(message: str) -> dict[str, Any]:
-    if not message:
-        return {}
-    try:
-        held = opened(message)
-        args, kwargs, _ = held.body
-        shown = hidden(kwargs, held.secrets)
-    except Exception:  # whatever it is instead: it stands beside rows that can be read
-        return {"unreadable": f"a message of {len(message)} characters"}
-    return {"args": args, **shown} if args else shown
-
-
-def _step(line: str) -> Step:
-    time, before, after, node, reason = line.split("|", 4)
-    return Step(moment(time) or datetime.now(UTC), before, after, node, reason)
 
 
 def moment(milliseconds: str | float | None) -> datetime | None:

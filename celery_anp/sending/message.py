@@ -15,10 +15,12 @@ from typing import Any
 from uuid import uuid4
 
 from celery.app.amqp import task_message
+from kombu.exceptions import EncodeError
 from kombu.utils import json
 
+from celery_anp import bounds
 from celery_anp.contract.signature import Checked
-from celery_anp.errors import LimitExceeded
+from celery_anp.errors import BadInput, LimitExceeded
 from celery_anp.redaction import hidden
 from celery_anp.reliability.message import SECRETS, Opened, opened
 from celery_anp.reliability.records import Message, Told
@@ -33,6 +35,8 @@ START = f'{{"headers": {{"{STAMP}": '.encode()
 PLAIN = "anp_plain"
 #: The steps to which kombu's Redis transport rounds a priority, each with a list of its own.
 STEPS = (0, 3, 6, 9)
+#: The largest priority that AMQP has; on Redis whatever is above 9 is 9.
+MOST_PRIORITY = 255
 #: Embedded parts of a message that make it a link of a canvas.
 LINKS = ("callbacks", "errbacks", "chain", "chord")
 #: Options of a call that stand in its message.
@@ -52,6 +56,7 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
         priority: 0 to 9, or None.
 
     Raises:
+        BadInput: it holds what no message can.
         LimitExceeded: the input is too large, or nested deeper than a worker reads.
     """
     if is_nested([message.headers, *message.body], NESTING_LIMIT - 1):
@@ -60,7 +65,12 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
             expected=f"at most {NESTING_LIMIT} levels of lists and objects, with what follows it",
         )
     named = {STAMP: 0, **{name: value for name, value in message.headers.items() if name != STAMP}}
-    headers, body = json.dumps(named), json.dumps(message.body)
+    try:
+        headers, body = json.dumps(named), json.dumps(message.body)
+    except (EncodeError, TypeError, ValueError, RecursionError) as error:
+        raise BadInput(
+            f"The input of {message.headers['task']!r} cannot be sent", expected="JSON values", given=str(error)
+        ) from None
     check_size(message.headers["task"], len(headers) + len(body))
     rest = json.dumps({
         "body": body, "content-encoding": "utf-8", "content-type": "application/json",
@@ -110,8 +120,12 @@ def read_back(text: str) -> Opened:
 
 
 def list_key(queue: str, priority: int | None) -> str:
-    """The broker's list for a queue and priority, as kombu's Redis transport names it."""
-    step = STEPS[bisect(STEPS, min(max(priority or 0, 0), 9)) - 1]
+    """The broker's list for a queue and priority, as kombu's Redis transport names it.
+
+    Raises:
+        BadUsage: the priority is none.
+    """
+    step = STEPS[bisect(STEPS, min(bounds.whole(priority or 0, "priority", 0, MOST_PRIORITY), 9)) - 1]
     return f"{queue}\x06\x16{step}" if step else queue
 
 

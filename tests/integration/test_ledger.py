@@ -15,7 +15,7 @@ from celery_anp.execution import children
 from celery_anp.node.reconcile import Reconciler
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Decision, Keeping
-from tests.support.moved import NODE, Moved, begin, new, sent, settle, state
+from tests.support.moved import NODE, Moved, begin, new, sent, settle, state, undone
 from worker.app import app
 
 
@@ -282,8 +282,42 @@ def test_a_failed_run_with_a_hook_goes_to_rollback_and_keeps_its_lock(ledger: Mo
     assert state(ledger, "b") == "blocked"
     again = begin(ledger, "a", "t2")
     assert again.kind == "rollback"
+    undone(ledger, "a")
     ledger.settle("a", NODE, again.fence, "rolled_back")
     assert (state(ledger, "a"), state(ledger, "b")) == ("rolled_back", "queued")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled"])
+def test_a_run_whose_rollback_found_nothing_to_undo_stays_what_it_was(ledger: Moved, outcome: str) -> None:
+    ledger.plan([new("a", lock="l", hook=True), new("b", lock="l")])
+    begin(ledger, "a")
+    assert settle(ledger, "a", outcome, reason="boom") == "rolling_back"
+    begin(ledger, "a", "t2")
+    assert settle(ledger, "a", "rolled_back") == outcome
+    assert (ledger.run("a").reason, state(ledger, "b")) == ("boom; there was nothing to undo", "queued")
+    assert ledger.counts() == {("task", outcome): 1}
+
+
+def test_a_success_that_an_operator_rolls_back_in_vain_stays_one_and_is_told_once(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    begin(ledger, "a")
+    settle(ledger, "a", result="1")
+    ledger.operate("a", "rollback", "ann")
+    begin(ledger, "a", "t2")
+    assert settle(ledger, "a", "rolled_back") == "succeeded"
+    assert (ledger.run("a").reason, ledger.counts()) == ("there was nothing to undo", {("task", "succeeded"): 1})
+
+
+def test_what_an_earlier_rollback_undid_does_not_count_for_a_later_one(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    for token, expected in (("t1", "rolled_back"), ("t2", "failed")):
+        begin(ledger, "a", token)
+        settle(ledger, "a", "failed")
+        begin(ledger, "a", f"{token}-hook")
+        if expected == "rolled_back":
+            undone(ledger, "a")
+        assert settle(ledger, "a", "rolled_back") == expected
+        ledger.operate("a", "retry", "ann")
 
 
 def test_a_failed_rollback_keeps_its_lock_until_somebody_resolves_it(ledger: Moved) -> None:
@@ -470,6 +504,7 @@ def test_each_rollback_begins_with_its_losses_and_tries_at_zero(ledger: Moved) -
             ledger.lose("a", NODE, begin(ledger, "a", f"{attempt}.{n}").fence, "child", "gone")
             assert state(ledger, "a") == "rolling_back"
         fence = begin(ledger, "a", f"{attempt}.last").fence
+        undone(ledger, "a")
         assert ledger.settle("a", NODE, fence, "rolled_back") == "rolled_back"
         ledger.operate("a", "retry", "ann")
 

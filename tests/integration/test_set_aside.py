@@ -111,7 +111,7 @@ def test_metrics_count_all_and_what_is_kept(redis: Redis) -> None:
 
 def test_status_says_nothing_of_them_where_there_are_none() -> None:
     assert are_runs_failing([]).ok
-    assert not are_runs_failing([], unreadable=2).ok
+    assert not are_runs_failing([], set_aside=2).ok
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ RULES: dict[str, str] = {
     "store_fenced": "the outside store refuses a fence lower than the highest it has seen",
     "fence_first": "a hook's write raises the store's fence also when it finds nothing to undo",
     "reverse": "undo entries are handled in reverse order",
+    "undone_or_not": "a run whose rollback undid nothing stays what it was: failed, cancelled, quarantined, succeeded",
     "clear_steps": "a rollback clears the finished steps",
     "resolve_clears": "resolve clears the finished steps too",
     # operators

@@ -115,7 +115,11 @@ EXPERIMENTS = [
     ),
     Experiment(
         Scene("two effects", hook=True, effects=2, fails=True, limit=4, faults=_set("kill_child")),
-        {"undo_first": LEFT_UNDONE, "reverse": "undo entries out of order"},
+        {
+            "undo_first": LEFT_UNDONE,
+            "reverse": "undo entries out of order",
+            "undone_or_not": "rolled back, and nothing was undone",
+        },
     ),
     Experiment(
         Scene(

@@ -41,7 +41,9 @@ FOLLOWS = {
         "running", "succeeded", "failed", "delayed", "queued", "cancelled", "quarantined", "rolling_back",
         "parked",
     },
-    "rolling_back": {"rolling_back", "rolled_back", "rollback_failed"},
+    "rolling_back": {
+        "rolling_back", "rolled_back", "rollback_failed", "failed", "cancelled", "quarantined", "succeeded",
+    },
     "succeeded": {"rolling_back"},
     "failed": {"queued", "rolling_back"},
     "cancelled": {"queued", "rolling_back"},
@@ -150,6 +152,7 @@ class Look:
             entries = [json.loads(entry) for entry in self.values.get(f"ledger:undo:{run_id}", [])]
             still = [entry for entry in entries if entry.get("outcome") not in ("undone", "skipped")]
             assert not still, f"{run_id} is rolled back with {still} still to be undone"
+            assert any(entry["outcome"] == "undone" for entry in entries), f"{run_id}: nothing was undone"
 
     def _check_lock(self, run_id: str, row: dict[str, str]) -> None:
         lock, begun = row.get("lock", ""), int(row["attempts"]) > 0

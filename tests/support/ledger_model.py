@@ -74,6 +74,9 @@ class Row:
     undo: list[str] = field(default_factory=list)
     #: How many of them the current attempt recorded.
     undo_now: int = 0
+    #: Whether its newest rollback has undone one of them, and what it was before that.
+    undone: bool = False
+    failed_as: str = ""
     steps: int = 0
 
     @property
@@ -264,13 +267,14 @@ class Model:
 
     def end(self, row: Row, state: str, celery: str = "") -> None:
         """It is final; its lock goes on unless its rollback failed."""
+        stays = row.state == "rolling_back" and state == row.failed_as
         self.leave(row)
         row.state, row.node = state, ""
         if state == "rolled_back":
             row.steps = 0
         if state != "rollback_failed":
             self.release(row)
-        self._tell(row, state, celery)
+        self._tell(row, state, celery, stays=stays)
         if state != "rollback_failed":
             row.goes = self.now + (self.keeping.short if state in SHORT else self.keeping.long)
             row.celery_goes = row.goes
@@ -288,8 +292,8 @@ class Model:
         row.cancel, row.goes, row.celery_goes = "", math.inf, math.inf
         self.ended.get(row.new.task, {}).pop(row.new.run_id, None)
 
-    def _tell(self, row: Row, state: str, celery: str) -> None:
-        self.counts[f"{row.new.task}|{state}"] += 1
+    def _tell(self, row: Row, state: str, celery: str, *, stays: bool = False) -> None:
+        self.counts[f"{row.new.task}|{state}"] += not stays
         if row.ended or state not in CELERY:
             return
         row.ended = True
@@ -313,11 +317,12 @@ class Model:
 
     def fail(self, row: Row, state: str, celery: str = "") -> None:
         """It ends badly; what has begun and has a hook is rolled back first, keeping its lock."""
+        row.failed_as = state
         if not row.new.hook or not row.attempts:
             return self.end(row, state, celery)
         self.leave(row)
         self._tell(row, state, celery)
-        row.state = "rolling_back"
+        row.state, row.undone = "rolling_back", False
         row.failures["rollback"] = row.points["rollback"] = 0
         return self.ready(row)
 

@@ -166,6 +166,9 @@ class Moves(Model):
             self.to_queue(row)
         elif outcome == "parked":
             self.park(row)
+        elif outcome == "rolled_back":
+            row.steps = 0
+            self.end(row, outcome if row.undone else row.failed_as)
         else:
             self.end(row, outcome, celery)
 
@@ -203,6 +206,7 @@ class Moves(Model):
         if row is None:
             return None
         row.undo[open_entries[-1]] = outcome
+        row.undone = row.undone or outcome == "undone"
         return True
 
     def open_entries(self, run_id: str) -> list[int]:
@@ -350,7 +354,7 @@ class Moves(Model):
         self.revive(row)
         row.settled, row.ended, row.celery, row.deadline = None, False, "", 0
         row.failures["run"] = row.points["run"] = 0
-        row.state = "queued"
+        row.state, row.failed_as = "queued", ""
         if row.locks:
             row.overlap, row.limit = "buffer_all", 1_000_000
         self.ready(row)
@@ -359,6 +363,8 @@ class Moves(Model):
     def _rollback(self, row: Row) -> bool:
         if row.state not in UNDONE or not row.new.hook or not row.attempts:
             return False
+        row.failed_as = row.failed_as or row.state
+        row.undone = row.undone and row.state == "rollback_failed"
         self.revive(row)
         row.settled, row.state = None, "rolling_back"
         row.failures["rollback"] = row.points["rollback"] = 0

@@ -32,6 +32,15 @@ def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE, child
     return begun
 
 
+def undone(ledger: Ledger, run_id: str) -> None:
+    """The rollback that is under way has undone an entry."""
+    fence = ledger.run(run_id).fence
+    assert fence is not None
+    entry = {"name": "u", "data": {}, "attempt": fence}
+    ledger.record(run_id, NODE, fence, "undo", 1_000_000, json.dumps(entry))
+    ledger.record(run_id, NODE, fence, "outcome", -1, json.dumps({**entry, "outcome": "undone"}), "undone")
+
+
 def settle(ledger: Ledger, run_id: str, outcome: Any = "succeeded", **data: Any) -> str:
     fence = ledger.run(run_id).fence
     assert fence is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.records import Decision, NewRun
-from tests.support.moved import NODE, Moved, begin, new, settle
+from tests.support.moved import NODE, Moved, begin, new, settle, undone
 
 START = 1_000_000
 
@@ -46,4 +46,6 @@ def go(ledger: Moved, seconds: int) -> None:
 
 def run(ledger: Moved, run_id: str, outcome: str = "succeeded") -> None:
     begin(ledger, run_id)
+    if outcome == "rolled_back":
+        undone(ledger, run_id)
     settle(ledger, run_id, outcome)

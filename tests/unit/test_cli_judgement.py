@@ -19,7 +19,8 @@ from celery_anp.cli.status.answers import (
 )
 from celery_anp.cli.up.verdict import unmet
 from celery_anp.reliability.nodes import Node
-from celery_anp.reliability.run import Run, from_row
+from celery_anp.reliability.reading import from_row
+from celery_anp.reliability.run import Run
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BEGAN = int(NOON.timestamp())

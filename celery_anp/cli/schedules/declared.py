@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from celery_anp import duration
 from celery_anp.beat import occurrences
+from celery_anp.beat.problem import from_validation
 from celery_anp.beat.schedule import Schedule
-from celery_anp.cli import which_app
+from celery_anp.cli import printing, which_app
 from celery_anp.cli.schedules.names import resolved
 from celery_anp.redaction import hidden
 from celery_anp.reliability.ledger import Ledger
@@ -41,20 +44,36 @@ def catalog() -> Mapping[str, Schedule]:
 def schedules(found: Ledger) -> Mapping[str, Schedule]:
     """The schedules that are live, by name, as the ledger knows them; while none are, those of the app's files.
 
+    One that cannot be read, because another version has declared it, is told on stderr and left out.
+
     Args:
         found: the ledger.
     """
     declared = Live(found.store).declared()
     if not declared and which_app.named():
         return catalog()
-    return {name: Schedule.model_validate_json(text) for name, text in sorted(declared.items())}
+    known, unreadable = _read(declared)
+    for name, why in unreadable.items():
+        printing.note(f"{name} is unreadable as it is declared in the ledger: {why}")
+    return known
+
+
+def _read(declared: Mapping[str, str]) -> tuple[dict[str, Schedule], dict[str, str]]:
+    known, unreadable = dict[str, Schedule](), dict[str, str]()
+    for name, text in sorted(declared.items()):
+        try:
+            known[name] = Schedule.model_validate_json(text)
+        except ValidationError as error:
+            problem = from_validation("", "", error)[0]
+            unreadable[name] = f"{problem.failed}: expected {problem.expected}"
+    return known, unreadable
 
 
 def schedule_named(name: str, found: Ledger) -> Schedule:
     """A live schedule by its name; see `schedules`.
 
     Raises:
-        UnknownName: there is none; says which are near.
+        UnknownName: there is none that can be read; says which are near.
     """
     return find(name, schedules(found))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from celery_anp import duration
+from celery_anp import bounds, duration
 from celery_anp.cli import printing, which_app
 from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson
@@ -80,14 +80,9 @@ def time_of(text: str, option: str) -> datetime:
     """A point in time that an option gives; UTC unless it says otherwise.
 
     Raises:
-        BadUsage: it cannot be read.
+        BadUsage: it cannot be read, or is not within a century of now.
     """
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        expected = "a time such as 2026-11-21T21:55:00Z or 2026-11-21"
-        raise BadUsage(f"{option} cannot be read", expected=expected, given=repr(text)) from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(bounds.moment(text, option), UTC)
 
 
 def in_force(found: Ledger) -> dict[str, Override]:

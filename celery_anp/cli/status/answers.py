@@ -125,7 +125,7 @@ def are_runs_failing(
     runs: Sequence[Run],
     late: Mapping[str, int] = MappingProxyType({}),
     halted: Mapping[str, str] = MappingProxyType({}),
-    unreadable: int = 0,
+    set_aside: int = 0,
 ) -> Answer:
     """Whether the last run of any schedule or task went wrong, or a schedule is late or was paused for failing.
 
@@ -133,7 +133,7 @@ def are_runs_failing(
         runs: recent ones, the newest first.
         late: per schedule that is late the time (ms) by which it should have succeeded.
         halted: per schedule that its failures have paused the note on it.
-        unreadable: messages that no worker could read, and nobody has seen yet.
+        set_aside: messages that no worker could read, and nobody has seen yet.
     """
     ended = [run for run in runs if run.final and run.state != "skipped"]
     newest: dict[str, Run] = {}
@@ -142,10 +142,15 @@ def are_runs_failing(
     wrong = [f"{name} is late: it should have succeeded by {clock(moment(by))}" for name, by in sorted(late.items())]
     wrong += [f"{name} is paused: {note}; `anp schedules resume {name}`" for name, note in sorted(halted.items())]
     wrong += [said for run in newest.values() if (said := complaint(run))]
-    if unreadable:
-        wrong.append(f"{unreadable} messages could not be read and are set aside; `anp runs unreadable` shows them")
-    counts = {"late": len(late), "paused_for_failing": len(halted), "unreadable": unreadable}
-    facts = {**Counter(run.state for run in runs), **counts}
+    if set_aside:
+        wrong.append(f"{set_aside} messages could not be read and are set aside; `anp runs unreadable` shows them")
+    if unread := [run for run in runs if run.unreadable]:
+        first = f"{unread[0].run_id} ({', '.join(unread[0].unreadable)})"
+        wrong.append(f"{len(unread)} rows cannot be read whole, such as {first}; `anp runs cancel` ends a run")
+    facts = {
+        **Counter(run.state for run in runs), "late": len(late), "paused_for_failing": len(halted),
+        "unreadable": len(unread), "set_aside": set_aside,
+    }  # fmt: skip
     bad = sum(1 for run in ended if is_bad(run))
     told = f"{bad} of {len(ended)} finished runs went wrong, the last of each schedule did not"
     return Answer("are runs failing", not wrong, "; ".join(wrong) or told, facts)

@@ -9,9 +9,9 @@
 --   expiring        zset    from when it goes away
 --   ended:<task>    zset    it joins, unless a tick made it or it waits for somebody
 --   parked          zset    it waits for a node that knows its task
--- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, TRIM_TASKS, int, get, number, set, note, enter, write_down,
---   alert, tell_end, leave, to_queue, publish, publish_end, keys_of
--- Provides: too_late, finish, ready, fail, may_cancel, cancel, park
+-- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, TRIM_TASKS, int, get, number, set, unset, note, enter,
+--   write_down, alert, tell_end, leave, to_queue, publish, publish_end, keys_of
+-- Provides: too_late, finish, stay, ready, fail, may_cancel, cancel, park
 
 local function too_late(id)
   local deadline = number(id, 'deadline')
@@ -52,11 +52,12 @@ end
 
 -- The run ends: out of its index, its lock goes on, its row gets its end. `meta`: Celery's record, made by the worker.
 local function finish(id, state, reason, meta, node)
+  local stays = get(id, 'state') == 'rolling_back' and state == get(id, 'failed_as')     -- it was counted then
   leave(id)
   enter(id, state, reason, node)
   local keep = number(id, KEPT_SHORT[state] and 'keep_short' or 'keep_long')
   set(id, 'finished', NOW, 'keep', int(keep))
-  redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1)
+  if not stays then redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1) end
   if state ~= 'rollback_failed' then release(id, finish) end
   if meta and meta ~= '' then publish(id, meta) elseif get(id, 'ended') == '' then publish_end(id, state, reason) end
   if CELERY_STATE[state] then
@@ -72,6 +73,12 @@ local function finish(id, state, reason, meta, node)
   end
 end
 
+-- Its rollback found nothing to undo: it is what it was before.
+local function stay(id, node)
+  local why = get(id, 'failed_why')
+  finish(id, get(id, 'failed_as'), (why ~= '' and why .. '; ' or '') .. 'there was nothing to undo', nil, node)
+end
+
 -- Said before it is written (lock.lua), because they call each other: who fails is made ready for its rollback, and who
 -- becomes ready may fail the run that holds its lock.
 local ready
@@ -83,6 +90,7 @@ local function fail(id, state, reason, meta, node)
   if get(id, 'hook') ~= '1' or number(id, 'attempts') == 0 then return finish(id, state, reason, meta, node) end
   local keep = number(id, 'keep_long')
   set(id, 'keep', int(keep), 'failed_why', reason, 'rollback_losses', 0, 'rollback_failures', 0)
+  unset(id, 'undone')
   enter(id, 'rolling_back', state .. ': ' .. reason, node)
   redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1)
   if meta and meta ~= '' then publish(id, meta) else publish_end(id, state, reason) end

@@ -35,7 +35,8 @@ if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tic
   ready(id, true)
 elseif what == 'rollback' and UNDO[state] and get(id, 'hook') == '1' and number(id, 'attempts') > 0 then
   revive(id)
-  if get(id, 'failed_as') == '' then set(id, 'failed_as', state) end
+  if get(id, 'failed_as') == '' then set(id, 'failed_as', state, 'failed_why', get(id, 'reason')) end
+  if state ~= 'rollback_failed' then unset(id, 'undone') end
   set(id, 'rollback_failures', 0, 'rollback_losses', 0, 'settled', '')
   enter(id, 'rolling_back', reason)
   ready(id, true)

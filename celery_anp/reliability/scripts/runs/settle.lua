@@ -43,7 +43,7 @@ elseif outcome == 'parked' then
   park(id, reason, node)
 elseif outcome == 'rolled_back' then
   redis.call('UNLINK', P .. 'steps:' .. id)
-  finish(id, 'rolled_back', reason, nil, node)
+  if get(id, 'undone') == '1' then finish(id, 'rolled_back', reason, nil, node) else stay(id, node) end
 elseif outcome == 'rollback_retry' then
   set(id, 'rollback_failures', number(id, 'rollback_failures') + 1)
   note(id, 'rolling_back', 'rolling_back', node, reason)
