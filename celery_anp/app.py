@@ -15,6 +15,7 @@ from celery_anp.canvas import links
 from celery_anp.canvas.once import SentChains
 from celery_anp.canvas.results import with_ledger
 from celery_anp.contract.declaration import typed
+from celery_anp.contract.names import check_fields, check_hook
 from celery_anp.contract.options import check_options
 from celery_anp.deployment import Deployment
 from celery_anp.errors import BadDeclaration, BadUsage
@@ -144,6 +145,9 @@ class GuardedApp(Celery):
         task = super()._task_from_fun(fun, name=name, base=base, bind=bind, **options)
         if guarded:
             type(task).start_with_body()
+            check_fields(task.name, task.run)
+        if guarded and hasattr(task, "rollback"):
+            check_hook(task.name, task.run, task.rollback, own=1)
         if guarded and task.lock:
             task.contract.check_template(task.lock)
         return task

@@ -70,7 +70,7 @@ class ReliableTask(DeclaredTask):
             sig.set(task_id=links.derived(f"{self.run_id}/added/{self.attempt.added}"))
         return super().add_to_chord(sig, lazy)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Celery's tracer calls this in the worker's child; anyone else gets the plain body."""
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)

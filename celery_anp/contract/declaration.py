@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from celery import Task
 
+from celery_anp.contract.names import check_hook
 from celery_anp.contract.signature import Contract
 from celery_anp.errors import BadDeclaration
 from celery_anp.reliability.attempt import Attempt
@@ -69,11 +70,11 @@ class DeclaredTask(Task):
         """Whether someone asked this run to end early."""
         return self.attempt.cancelled if self.attempt else False
 
-    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do a step once per run; see `Attempt.step`. A direct call just does it."""
         return self.attempt.step(name, function, *args, **kwargs) if self.attempt else function(*args, **kwargs)
 
-    def undo(self, name: str, **data: Any) -> None:
+    def undo(self, name: str, /, **data: Any) -> None:
         """Record how to undo an effect, before the effect; see `Attempt.undo`. A direct call records nothing."""
         if self.attempt:
             self.attempt.undo(name, data)
@@ -90,7 +91,8 @@ class DeclaredTask(Task):
             note: what it does, in words, for who has to decide about it.
 
         Returns:
-            A decorator for `hook(self, undo, **input)`; `undo` yields the entries in reverse.
+            A decorator for `hook(self, undo, **input)`; `undo` yields the entries in reverse. It raises BadDeclaration
+            for a hook that does not take each field of the task.
         """
         if not note.strip():
             raise BadDeclaration(
@@ -99,6 +101,7 @@ class DeclaredTask(Task):
             )
 
         def declare(hook: Callable[..., Any]) -> Callable[..., Any]:
+            check_hook(self.name, self.run, hook, own=2)
             type(self)._hook = staticmethod(hook)
             type(self).rollback_note = note
             return hook

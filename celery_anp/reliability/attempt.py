@@ -71,7 +71,7 @@ class Attempt:
     #: Numbers its undo entries, so that one is kept once however often it is sent.
     _entries: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do a step once per run; later attempts get its stored result.
 
         Args:

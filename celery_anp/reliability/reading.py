@@ -35,13 +35,11 @@ class _Row:
             self.unreadable[name] = None
             return default
 
-    def of(self, name: str) -> Any:
-        """A field as Python sees it."""
-        return self.made(name, lambda: read(self.row, name), ROW[name].default)
-
-    def time(self, name: str) -> Any:
-        """A field that is a time, as an aware UTC datetime."""
-        return self.made(name, lambda: moment(read(self.row, name)), None)
+    def of(self, name: str, make: Callable[[Any], Any] | None = None) -> Any:
+        """A field as Python sees it, and what is made of that; its default where it is not understood."""
+        if make is None:
+            return self.made(name, lambda: read(self.row, name), ROW[name].default)
+        return self.made(name, lambda: make(read(self.row, name)), None)
 
 
 def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None) -> Run:
@@ -56,13 +54,13 @@ def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None)
         The run; what cannot be understood of its row stands in `unreadable`.
     """
     held = _Row(row)
-    of, time = held.of, held.time
-    began, wanted = time("began"), time("wanted")
+    of = held.of
+    began, wanted = of("began", moment), of("wanted", moment)
     return Run(
         run_id=run_id,
         task=of("task"),
         schedule=of("schedule"),
-        tick=time("tick"),
+        tick=of("tick", moment),
         state=held.made("state", lambda: _state(row["state"]), row.get("state", "")),
         reason=of("reason"),
         attempts=of("attempts"),
@@ -72,11 +70,11 @@ def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None)
         fence=of("fence"),
         node=of("node"),
         lock=of("lock"),
-        queued_at=time("created"),
-        due_at=time("due"),
-        started_at=time("started"),
-        finished_at=time("finished"),
-        runtime=held.made("runtime", lambda: read(row, "runtime") / 1000, None) if row.get("runtime") else None,
+        queued_at=of("created", moment),
+        due_at=of("due", moment),
+        started_at=of("started", moment),
+        finished_at=of("finished", moment),
+        runtime=of("runtime", lambda span: None if span is None else span / 1000),
         lateness=max(0.0, (began - wanted).total_seconds()) if began and wanted else None,
         input=held.made("message", lambda: _input(of("message")), {}),
         result=of("result"),
