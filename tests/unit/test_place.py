@@ -313,10 +313,12 @@ def test_a_child_is_gone_when_its_group_is() -> None:
         child = f"{process.pid}.{entry.start}"
         assert not system.is_gone(child)
         process.kill()
-        process.wait()
+        eventually(lambda: (gone := table.look(process.pid)) and gone.dead, 10, "it to be a zombie")
         assert not system.is_gone(child), "what it has started runs on"
         os.kill(started, 9)
-        eventually(lambda: system.is_gone(child), 10, "its group to be gone")
+        eventually(lambda: system.is_gone(child), 10, "its group to be gone, but for its zombie")
+        process.wait()
+        assert system.is_gone(child)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no process table to read")
