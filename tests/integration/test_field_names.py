@@ -33,7 +33,7 @@ def everything(self, {names}):
     given = dict(locals())
     given.pop("self")
     if self.request.retries == 0:
-        raise self.retry(countdown=0, kwargs={{"task": 5}})
+        raise self.retry(countdown=0, kwargs={{**given, "task": 5}})
     again = self.step("told", told, self=1, **given)
     assert again == {{"self": 1, **given}}, again
     self.undo("told", self=1, **given)
