@@ -129,13 +129,25 @@ def test_the_sitemap_is_read_whole_and_two_warmers_have_each_page_rendered_once(
     assert len(paths) == 12
     assert all(path.startswith("/") for path in paths)
     paths = [path for path in paths if path != "/feed/"]
+    for _ in range(5):  # on a busy machine one of the two may be done before the other has begun
+        made = visited_twice_at_once(lab, cached, paths)
+        assert len(made) == 2 * len(paths)
+        shared = [visit for visit in made if visit.shared]
+        if shared:
+            break
+    assert shared
+    assert {visit.cache for visit in shared} == {"HIT"}
+
+
+def visited_twice_at_once(lab: Lab, cached: Settings, paths: list[str]) -> list[warm.Visit]:
+    """The visits of two warmers that begin together on pages that are not kept."""
     Files.of(cached).purge(paths)
     made: list[warm.Visit] = []
     begun = threading.Barrier(2)
 
     def warmer() -> None:
-        begun.wait()
         flights = Flights.connect(cached, "ask")
+        begun.wait()
         # X-Refresh goes past nginx' own lock: without ours each page would be rendered twice.
         made.extend(warm.visit(lab.url, paths, Manners(2, headers={"X-Refresh": "1"}), flights=flights))
 
@@ -144,10 +156,7 @@ def test_the_sitemap_is_read_whole_and_two_warmers_have_each_page_rendered_once(
         one.start()
     for one in both:
         one.join(60)
-    assert len(made) == 2 * len(paths)
-    shared = [visit for visit in made if visit.shared]
-    assert shared
-    assert {visit.cache for visit in shared} == {"HIT"}
+    return made
 
 
 def test_with_our_plugin_kept_pages_end_at_different_times(lab: Lab, cached: Settings) -> None:
