@@ -20,14 +20,14 @@ up: $(READY)     ## the main job: embedded Redis, demo site, beat, worker, Flowe
 	@$(BIN)/anp up $(ARGS)
 
 test: $(READY)   ## the tests, without those that take long (ARGS="-k name")
-	@$(BIN)/python -m pytest -n 5 $(ARGS)
+	@$(BIN)/python -m pytest -n 5 --dist worksteal $(ARGS)
 
 test-long: $(READY) ## the tests that take longer: failovers, restarts, many stories, one fault at each step
-	@$(BIN)/python -m pytest -n 5 --long=only $(ARGS)
+	@$(BIN)/python -m pytest -n 5 --dist worksteal --long=only $(ARGS)
 
 test-server: $(READY) ## unit and integration tests on another Redis (SERVER=redis-8, valkey-9 or debian; ARGS="path")
 	@server=$$($(BIN)/python -m tests.servers $(SERVER)) && \
-	  ANP_REDIS_SERVER=$$server $(BIN)/python -m pytest -n 5 $(or $(ARGS),tests/unit tests/integration)
+	  ANP_REDIS_SERVER=$$server $(BIN)/python -m pytest -n 5 --dist worksteal $(or $(ARGS),tests/unit tests/integration)
 
 compat:          ## unit and integration tests with the oldest of everything that pyproject.toml allows (CELERY=5.6, ARGS="path")
 	@$(PYTHON) -m venv --clear $(COMPAT)
@@ -35,7 +35,7 @@ compat:          ## unit and integration tests with the oldest of everything tha
 	@$(COMPAT)/bin/python -m pip install -qq --disable-pip-version-check -r $(COMPAT)/oldest.txt
 	@$(COMPAT)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@$(COMPAT)/bin/python -m pip list --format freeze | grep -E "^(celery|kombu|redis|billiard)="
-	@$(COMPAT)/bin/python -m pytest -n 5 -p no:cacheprovider $(or $(ARGS),tests/unit tests/integration)
+	@$(COMPAT)/bin/python -m pytest -n 5 --dist worksteal -p no:cacheprovider $(or $(ARGS),tests/unit tests/integration)
 
 site-test: $(READY) ## the tests on a real WordPress (skips without one; SITE=required fails)
 	@$(BIN)/python -m pytest --wordpress=$(SITE) tests/wordpress $(ARGS)

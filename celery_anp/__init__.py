@@ -6,7 +6,7 @@
 
 The house, from the ground up; a room imports only rooms below it:
 
-    errors settings duration clock log redaction security deployment process      the ground
+    errors wording settings duration clock log redaction security deployment process      the ground
     reliability      what is promised of a run: the ledger, in Redis; no Celery in it
     contract         what a task declares: options, typed input and result
     sending          a call becomes one row and one message

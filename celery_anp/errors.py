@@ -54,6 +54,10 @@ class BadDeclaration(BadUsage):
     """A task or a schedule is declared in a way that cannot be right."""
 
 
+class LostSchedules(BadDeclaration):
+    """The files of schedules are empty or gone, which nobody has declared to be meant."""
+
+
 class BadInput(BadUsage):
     """The input of a run does not fit the task's annotations. Never retried."""
 
@@ -72,6 +76,10 @@ class KeyConflict(BadUsage):
     """An idempotency key was used again with another input."""
 
 
+class OtherApp(BadUsage):
+    """Two apps share one ledger: the schedules of the one would end those of the other."""
+
+
 class LimitExceeded(AnpError):
     """Something is larger than its limit: an input, a result, undo data, a backlog."""
 
@@ -88,6 +96,12 @@ class LedgerUnavailable(AnpError):
     """Redis did not answer, is too old, or refused us."""
 
     retry_safe = True
+
+
+class BadRequest(LedgerUnavailable):
+    """Redis is there and says that it cannot do what was asked: asking again, or later, will not help."""
+
+    retry_safe = False
 
 
 class LostOwnership(AnpError):
@@ -126,6 +140,10 @@ class DatabaseTrouble(AnpError):
     """The site's database does not answer, is locked, or its disk is full. Nothing half done was left."""
 
     retry_safe = True
+
+
+class BodyExited(AnpError):
+    """A body asked its process to exit, or was left by another exception that is none of `Exception`'s."""
 
 
 class RunEnded(AnpError):

@@ -18,12 +18,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from celery_anp.errors import AnpError, BadSetting
+from celery_anp.reliability import nodes
 from celery_anp.reliability.keyspace import LATE
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
 from celery_anp.reliability.nodes import Node
 from celery_anp.reliability.overrides import ITSELF, Overrides
 from celery_anp.reliability.run import FINAL, moment
+from celery_anp.reliability.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
 Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily | SummaryMetricFamily
@@ -53,28 +55,42 @@ class LedgerCollector(Collector):
 
     def _families(self) -> Iterator[Family]:
         now = self.ledger.now()
-        nodes = self.ledger.nodes()
-        tasks = {name for node in nodes if node.kind == "worker" for name in node.tasks}
+        alive = self.ledger.nodes()
+        tasks = {name for node in alive if node.kind == "worker" for name in node.tasks}
         yield from self._memory()
-        yield from self._nodes(nodes, now)
+        yield from self._nodes(alive, now)
         yield from self._ended(tasks)
         yield from self._work()
         yield from self._waiting()
+        yield from self._unserved(alive)
         yield from self._schedules(now)
         yield from self._release()
+        yield from self._messages()
         yield from self._alerts()
 
     def _memory(self) -> Iterator[Family]:
-        told = self.ledger.store.read("info", "memory")
-        yield GaugeMetricFamily("anp_ledger_memory_bytes", "Memory that the ledger's Redis uses.", told["used_memory"])
-        yield GaugeMetricFamily("anp_ledger_memory_limit_bytes", "Its limit; 0 for none.", told["maxmemory"])
-        full = self.ledger.store.read("exists", self.ledger.store.key("full"))
-        yield GaugeMetricFamily("anp_ledger_full", "Whether planning is refused for want of memory.", full)
+        memory = self.ledger.memory()
+        yield GaugeMetricFamily("anp_ledger_memory_bytes", "Memory that the ledger's Redis uses.", memory.used)
+        yield GaugeMetricFamily("anp_ledger_memory_limit_bytes", "Its limit; 0 for none.", memory.limit)
+        yield GaugeMetricFamily("anp_ledger_full", "Whether planning is refused for want of memory.", int(memory.full))
+        kept = self.ledger.store.read("zcard", self.ledger.store.key("runs"))
+        yield GaugeMetricFamily("anp_ledger_rows", "Runs that the ledger has a row of.", kept)
+        yield CounterMetricFamily(
+            "anp_ledger_rows_dropped", "Finished runs dropped before their time for want of memory.", memory.dropped
+        )
 
-    def _nodes(self, nodes: Sequence[Node], now: int) -> Iterator[Family]:
+    def _unserved(self, alive: Sequence[Node]) -> Iterator[Family]:
+        family = GaugeMetricFamily(
+            "anp_queue_unserved_runs", "Runs that wait on a queue that no living worker serves.", labels=("queue",)
+        )
+        for one in nodes.unserved(self.ledger.store, alive):
+            family.add_metric((one.queue,), one.runs)
+        yield family
+
+    def _nodes(self, alive: Sequence[Node], now: int) -> Iterator[Family]:
         living: dict[tuple[str, str], int] = defaultdict(int)
         troubled, undecided = 0, 0.0
-        for node in nodes:
+        for node in alive:
             living[node.kind, node.release] += 1
             troubled += bool(node.news.get("trouble") or node.news.get("idle"))
             undecided = max(undecided, (now - int(node.news.get("next") or now)) / 1000)
@@ -149,6 +165,11 @@ class LedgerCollector(Collector):
         if current is not None:
             family.add_metric((current.release, current.digest), current.number)
         yield family
+
+    def _messages(self) -> Iterator[Family]:
+        unreadable = Unreadable(self.ledger.store)
+        yield CounterMetricFamily("anp_messages_unreadable", "Messages that no worker could read.", unreadable.ever())
+        yield GaugeMetricFamily("anp_messages_set_aside", "Those of them that are kept for a look.", unreadable.kept())
 
     def _alerts(self) -> Iterator[Family]:
         waiting = self.ledger.store.read("zcard", self.ledger.store.key("outbox:alert"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 #: What stands in the place of a secret.
@@ -53,8 +54,11 @@ def hide(error: BaseException, values: Sequence[str]) -> None:
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        one.args = tuple(cleared(part, values=values) if isinstance(part, str) else part for part in one.args)
+        with suppress(Exception):  # one of a class that keeps no arguments
+            one.args = tuple(cleared(part, values=values) if isinstance(part, str) else part for part in one.args)
         waiting += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
 
 
 def secrets_of(task: Any) -> list[str]:

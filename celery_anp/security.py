@@ -10,6 +10,9 @@ from celery_anp.settings import Settings, settings
 CONTENT = ("json",)
 #: Bytes of one message with its input.
 INPUT_LIMIT = 256 * 1024
+#: Bytes of any message that a worker reads, also when it is unpacked, and its levels of lists and objects.
+MESSAGE_LIMIT = 16 * 1024 * 1024
+NESTING_LIMIT = 250
 #: Bytes of one result.
 RESULT_LIMIT = 256 * 1024
 #: Bytes of one undo entry, and of all undo entries of a run.

@@ -30,7 +30,7 @@ class Settings:
         BadSetting: a value cannot be right; the message names it and what was expected.
     """
 
-    #: Broker, result backend and ledger. `redis://`, `rediss://` or `sentinel://`.
+    #: Broker, result backend and ledger. `redis://`, `rediss://`, `sentinel://`, or `redis+socket:///path?virtual_host=0`.
     redis_url: str = url("redis://127.0.0.1:6379/0", "redis", "rediss", "sentinel", "redis+socket")
     #: Password that the sentinels themselves want; the one in the URL is Redis' own.
     sentinel_password: Secret = secret()
@@ -47,11 +47,14 @@ class Settings:
     tasks: tuple[str, ...] = commas()
     #: Files or folders with schedules, comma separated. Empty: the ones that the app's deployment ships.
     schedules: tuple[str, ...] = commas()
+    #: What becomes of the set where an entry of the app's `beat_schedule` cannot be taken: `lenient` leaves it out and
+    #: says so, `strict` refuses all of them.
+    beat_entries: Literal["lenient", "strict"] = one_of("lenient", "strict")
     #: TOML file with the command lines that `system.command` may run.
     commands: Path | None = path()
     #: Seconds after which a silent node is dead.
     lease: float = number(15.0, ge=1, le=600)
-    #: First part of every key that is ours.
+    #: First part of every key that is ours; another one for each app on one Redis database.
     prefix: str = text("anp", pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     #: Where this runs.
     env: Literal["development", "staging", "production"] = one_of("development", "staging", "production")
@@ -67,7 +70,7 @@ class Settings:
     grace: float = number(20.0, ge=0, le=3600)
     #: Worker children.
     concurrency: int = whole(2, ge=1, le=256)
-    #: Finished rows kept per schedule.
+    #: Finished rows kept per schedule, and per task of runs by hand.
     keep_rows: int = whole(1000, ge=10, le=1_000_000)
     #: Days that succeeded and skipped rows are kept.
     keep_days: float = number(7, gt=0, le=3650)

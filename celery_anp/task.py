@@ -8,10 +8,12 @@ The ledger decides at begin whether there is anything to do, and at settle wheth
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from uuid import uuid4
 
+from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_task_logger
 from kombu.utils import json
@@ -19,17 +21,17 @@ from kombu.utils import json
 from celery_anp.canvas import links
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
-from celery_anp.errors import BadInput, BadUsage, LedgerUnavailable, LostOwnership, Refused
-from celery_anp.execution import children, identity
+from celery_anp.errors import BadInput, BadRequest, BadUsage, LedgerUnavailable, LostOwnership, Refused
+from celery_anp.execution import children, delivered, foreign, identity
+from celery_anp.execution.children import is_ending
 from celery_anp.execution.settlement import Settlement
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Begun
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.security import UNDO_ENTRY_LIMIT
-from celery_anp.sending import publisher
 from celery_anp.sending.call import seconds_until
-from celery_anp.sending.draft import draft
-from celery_anp.sending.message import LINKS, STAMP, built, read_back, written
+from celery_anp.sending.message import PLAIN, STAMP, check_size, read_back
+from celery_anp.wording import words
 
 log = get_task_logger(__name__)
 
@@ -39,6 +41,13 @@ class ReliableTask(DeclaredTask):
 
     abstract = True
     Request = "celery_anp.seams.request:RunRequest"
+    _before_start: ClassVar[Callable[..., None] | None] = None
+
+    @classmethod
+    def start_with_body(cls) -> None:
+        """Its `before_start` is the body's first step: Celery calls it before the run begins, when it cannot end."""
+        if cls.before_start is not Task.before_start:
+            cls._before_start, cls.before_start = cls.before_start, Task.before_start
 
     def replace(self, sig: Any) -> Any:
         """Celery would give the replacement this run's id, which has its row already.
@@ -61,21 +70,36 @@ class ReliableTask(DeclaredTask):
             sig.set(task_id=links.derived(f"{self.run_id}/added/{self.attempt.added}"))
         return super().add_to_chord(sig, lazy)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Celery's tracer calls this in the worker's child; anyone else gets the plain body."""
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
         if self.request.is_eager or self.attempt:
+            if not self.attempt:
+                self._start(args, kwargs)
             return self.run(*args, **kwargs)
-        attempt, args, kwargs = self._begin(args, kwargs)
-        attempt.links = links.links_of(self.request)
-        self.request.attempt = attempt
+        begun = self._begin(args, kwargs)
+        attempt = self._attempt(begun)
         ends = Settlement(self, attempt)
-        if attempt.kind == "rollback":
+        try:
+            return self._perform(ends, begun, args, kwargs)
+        except BaseException as error:
+            if attempt.settled or attempt.left or is_ending(error):
+                raise
+            ends.plainly(error)
+
+    def _perform(self, ends: Settlement, begun: Begun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """An attempt from its input to its settled end; what leaves here is what Celery shall see."""
+        args, kwargs = self._stored(begun, args, kwargs)
+        ends.attempt.links = links.links_of(self.request)
+        self.request.attempt = ends.attempt
+        if begun.kind == "rollback":
             self._roll_back(ends, args, kwargs)
+        self._tell_started()
         checked = self._check_stored(ends, args, kwargs)
         try:
-            value = self.run(*checked.args, **checked.values)
+            self._start(args, kwargs)
+            value = self._body(*checked.args, **checked.values)
             result = self.contract.check_result(value)
             as_expected = bool(self.confirm(value)) if self.confirm else True
         except Retry as retry:
@@ -86,50 +110,64 @@ class ReliableTask(DeclaredTask):
             ends.ignore(ignored)
         except LostOwnership as lost:
             ends.late(lost)
-        except Exception as error:
+        except BaseException as error:
+            if is_ending(error):
+                raise
             ends.fail(error)
         ends.succeed(result, as_expected=as_expected)
         return result
 
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Attempt, tuple[Any, ...], dict[str, Any]]:
+    def _body(self, *args: Any, **kwargs: Any) -> Any:
+        """What is called once the run has begun; a class with a `__call__` of its own has another one."""
+        return self.run(*args, **kwargs)
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Begun:
         request = self.request
         token = uuid4().hex
         try:
             begun = self._ask_to_begin(request.id, token)
-            if begun == "gone" and not getattr(request, STAMP, None):
-                self._adopt(request, args, kwargs)
+            if begun == "gone" and (not getattr(request, STAMP, None) or getattr(request, PLAIN, None)):
+                foreign.adopt(self, args, kwargs)
                 begun = self._ask_to_begin(request.id, token)
+        except BadRequest:
+            raise  # no upkeep would make it better
         except LedgerUnavailable as error:
             log.warning("%s did not begin, upkeep will ring it again: %s", request.id, error)
             raise Ignore("the ledger did not answer") from None
         if not isinstance(begun, Begun):
             log.info("%s has nothing to do: it is %s", request.id, begun)
             raise Ignore(f"the run is {begun}")
-        if begun.message:
-            args, kwargs = read_back(begun.message).body[:2]
-            request.args, request.kwargs = args, kwargs
-        request.retries = begun.failures
+        return begun
+
+    def _attempt(self, begun: Begun) -> Attempt:
         children.says(begun.fence)
-        attempt = Attempt(
-            self.ledger, request.id, identity.current(), begun.fence, begun.attempt, begun.failures, begun.kind,
+        return Attempt(
+            self.ledger, self.request.id, identity.current(), begun.fence, begun.attempt, begun.failures, begun.kind,
             self.undo_limit, UNDO_ENTRY_LIMIT,
         )  # fmt: skip
-        return attempt, tuple(args), dict(kwargs)
+
+    def _stored(
+        self, begun: Begun, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The input of the attempt: that of its message, unless its row has another."""
+        if begun.message:
+            args, kwargs = delivered.replaced(self.request, read_back(begun.message))
+        self.request.retries = begun.failures
+        return tuple(args), dict(kwargs)
 
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:
-        return self.ledger.begin(run_id, identity.current(), children.child(), token)
+        seal, used = delivered.shown(self)
+        return self.ledger.begin(run_id, identity.current(), children.child(), token, seal, used)
 
-    def _adopt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A message from a producer that does not know the ledger: its row is planned on receipt."""
-        checked = self.contract.check(args, kwargs)
-        message, queue, priority = built(self, request.id, checked)
-        message.headers.update({name: getattr(request, name, None) for name in publisher.FAMILY})
-        links.name_own(self.app, request)
-        embed = {name: getattr(request, name, None) for name in LINKS}
-        message = message._replace(body=(checked.args, checked.kwargs, embed))
-        by_kombu = not self.app.amqp.sends_itself(queue)
-        text = written(message, queue, priority, by_kombu=by_kombu, held=True)
-        self.ledger.plan([draft(self, request.id, checked, text)])
+    def _tell_started(self) -> None:
+        """What Celery stores where `track_started` asks for it."""
+        request = self.request
+        if self.track_started and not request.ignore_result:
+            about = {"pid": os.getpid(), "hostname": request.hostname}
+            try:
+                self.backend.store_result(request.id, about, "STARTED", request=request)
+            except Exception as error:  # whoever waits for it waits for its end
+                log.warning("that %s has started is not stored: %s", request.id, words(error, 500))
 
     def _check_stored(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checked:
         """The input was checked when it was enqueued: if it does not fit now, the task has changed since."""
@@ -137,7 +175,9 @@ class ReliableTask(DeclaredTask):
             return self.contract.check(args, kwargs)
         except BadInput as error:
             ends.park(error)
-        except Exception as error:  # a validator's own
+        except BaseException as error:  # a validator's own
+            if is_ending(error):
+                raise
             ends.fail(error)
 
     def _roll_back(self, ends: Settlement, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NoReturn:
@@ -145,15 +185,22 @@ class ReliableTask(DeclaredTask):
         count = len(undo)
         try:
             values = self.contract.check(args, kwargs)
+            self._start(args, kwargs)
             self._hook_of()(undo, *values.args, **values.values)
         except LostOwnership as lost:
             ends.late(lost)
-        except Exception as error:
+        except BaseException as error:
+            if is_ending(error):
+                raise
             ends.rollback_failed(undo, error)
         if left := len(undo):
             unhandled = Refused(f"the hook left {left} undo entries unhandled", retry_safe=True)
             ends.rollback_failed(undo, unhandled)
         ends.rolled_back(count)
+
+    def _start(self, args: Any, kwargs: Any) -> None:
+        if self._before_start is not None:
+            self._before_start(self.request.id, args, kwargs)
 
     def _hook_of(self) -> Callable[..., Any]:
         hook = self._hook
@@ -167,6 +214,8 @@ class ReliableTask(DeclaredTask):
 
         Raises:
             Retry: the run is tried again; or `exc`, or `MaxRetriesExceededError` when it was tried often enough.
+            BadUsage: `countdown` or `eta` is no time within a century.
+            BadInput, LimitExceeded: the changed input does not fit.
         """
         if not self.attempt:
             return super().retry(args, kwargs, exc, throw, eta, countdown, max_retries, **options)
@@ -174,8 +223,9 @@ class ReliableTask(DeclaredTask):
         if most is not None and self.attempt.failures >= most:
             raise exc or self.MaxRetriesExceededError(f"{self.run_id} was retried {most} times")
         pause = self.default_retry_delay if countdown is None and eta is None else countdown
+        delay = seconds_until(pause, eta)
         again = Retry(exc=exc, when=eta or pause)
-        again.delay = seconds_until(pause, eta)
+        again.delay = delay
         if args is not None or kwargs is not None:
             again.changed = self._changed(self.attempt, args, kwargs)
         if throw:
@@ -183,9 +233,12 @@ class ReliableTask(DeclaredTask):
         return again
 
     def _changed(self, attempt: Attempt, args: Any, kwargs: Any) -> str:
-        kept = attempt.ask(self.ledger.store.read, "hget", self.ledger.row_key(attempt.run_id), "message")
-        message = read_back(kept)
+        row = self.ledger.row_key(attempt.run_id)
+        message = read_back(attempt.ask(self.ledger.store.read, "hget", row, "message"))
         replaced = self.contract.named[: len(args or ())]
-        inherited = {name: value for name, value in self.request.kwargs.items() if name not in replaced}
+        kept = kwargs is None or self.contract.typed  # there every field has its name
+        inherited = {name: value for name, value in self.request.kwargs.items() if kept and name not in replaced}
         checked = self.contract.check(self.request.args if args is None else args, {**inherited, **(kwargs or {})})
-        return message.with_body([list(checked.args), checked.kwargs, message.body[2]]).text(json.dumps)
+        changed = message.with_body([list(checked.args), checked.kwargs, message.body[2]])
+        check_size(self.name, len(json.dumps(changed.headers)) + len(json.dumps(changed.body)))
+        return changed.text(json.dumps)

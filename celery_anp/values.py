@@ -58,6 +58,8 @@ def text(default: str = "", pattern: str = "") -> Any:
             raise ValueError("Input should be a valid string")  # noqa: TRY004  as for every other value
         if pattern and not re.fullmatch(pattern, given):
             raise ValueError(f"String should match pattern '{pattern}'")
+        if not given.isprintable():
+            raise ValueError("text in UTF-8 that can be printed, on one line")
         return given
 
     return Setting(default, read)

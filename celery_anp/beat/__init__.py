@@ -1,7 +1,7 @@
 """Schedules as code: what is declared, when it is due, and the beat that decides each tick once.
 
 Order to read: `schedule` (one entry), `occurrences` (when it is due), `catalog` (all of them, checked; `reading` finds
-them), `plan` (what becomes of ticks), `cursors`, `scheduler`. `crontab` turns a crontab into entries.
+them), `catchup` (what becomes of ticks), `plan`, `cursors`, `scheduler`. `crontab` turns a crontab into entries.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from celery.utils.log import get_logger
 
 from celery_anp.beat.catalog import Catalog
 from celery_anp.beat.schedule import Schedule
+from celery_anp.contract.canonical import canonical, text
 from celery_anp.reliability.keyspace import Keyspace
-from celery_anp.reliability.live import Live
+from celery_anp.reliability.live import Generation, Live
 
 log = get_logger(__name__)
 
@@ -29,11 +30,13 @@ class Adoption:
     Args:
         store: the ledger's store.
         release: of this process; empty in development.
+        app: by which the ledger tells it from others.
     """
 
-    def __init__(self, store: Keyspace, release: str) -> None:
+    def __init__(self, store: Keyspace, release: str, app: str) -> None:
         self.live = Live(store)
         self.release = release
+        self.app = app
         #: Why this beat plans nothing; empty when it plans.
         self.retired = ""
         self._number = 0
@@ -50,12 +53,11 @@ class Adoption:
         Returns:
             Whether they are live now.
         """
-        answer = self.live.adopt(catalog.digest, self.release, fresh=fresh)
+        answer = self.live.adopt(catalog.digest, self.release, fresh=fresh, app=self.app)
         if answer.word == "taken" and self._number >= answer.number:
             log.error("the schedules' state was gone from Redis: it is set up anew, from the files and what is known")
-        if answer.word == "retired":
-            others = f"release {answer.release}" if answer.release else f"a beat with the digest {answer.digest}"
-            said = f"it plans nothing: the schedules of {others} are live, its own have the digest {catalog.digest}"
+        if answer.word in ("retired", "foreign"):
+            said = f"it plans nothing: {self._others(answer)} are live, its own have the digest {catalog.digest}"
             if said != self.retired:
                 log.error("beat is retired: %s", said)
             self.retired = said
@@ -67,6 +69,12 @@ class Adoption:
         self._carry_over(catalog)
         return True
 
+    def _others(self, answer: Generation) -> str:
+        if answer.word == "foreign":
+            return f"the schedules of the app {answer.app!r}, whose ledger {self.app!r} shares (see ANP_PREFIX),"
+        whose = f"release {answer.release}" if answer.release else f"a beat with the digest {answer.digest}"
+        return f"the schedules of {whose}"
+
     def publish(self, catalog: Catalog) -> None:
         """Write how the schedules are declared, now that their cursors are placed."""
         by = f"release {self.release}" if self.release else "files"
@@ -77,15 +85,15 @@ class Adoption:
         for schedule in catalog.values():
             if schedule.renamed_from and self.live.rename(schedule.name, schedule.renamed_from):
                 log.info("%s goes on as %s", schedule.renamed_from, schedule.name)
-        for name, text in self.before.items():
-            old = json.loads(text).get("renamed_from")
+        for name, said in self.before.items():
+            old = json.loads(said).get("renamed_from")
             if old in catalog and name not in catalog and self.live.rename(old, name):
                 log.info("%s goes on as %s again", name, old)
 
 
 def declaration(schedule: Schedule) -> str:
     """How a schedule is declared, as the ledger keeps it: JSON without what stands at its default."""
-    return schedule.model_dump_json(exclude={"file"}, exclude_defaults=True)
+    return text(canonical(schedule, schedule.model_dump(mode="json", exclude={"file"}, exclude_defaults=True)))
 
 
 def changes(before: Mapping[str, str], catalog: Mapping[str, Schedule]) -> Iterator[tuple[str, str, str]]:

@@ -8,17 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from celery.utils.log import get_logger
 from pydantic import ValidationError
-from pydantic_core import to_json
 
 from celery_anp import duration
 from celery_anp.beat.problem import Problem, from_validation, refusal, shown, unknown_key
 from celery_anp.beat.reading import entries, takeover
-from celery_anp.beat.reading.entries import Entry
+from celery_anp.beat.reading.entries import Entry, Nothing
 from celery_anp.beat.schedule import NOT_DECLARED, Schedule
+from celery_anp.contract.canonical import canonical, text
 from celery_anp.contract.complete import guarded_tasks
-from celery_anp.errors import BadInput, did_you_mean
+from celery_anp.errors import BadDeclaration, BadInput, did_you_mean
 from celery_anp.settings import settings
+
+log = get_logger(__name__)
 
 
 class Catalog(Mapping[str, Schedule]):
@@ -26,9 +29,11 @@ class Catalog(Mapping[str, Schedule]):
 
     Args:
         schedules: each with a name of its own.
+        emptied: a file says that it has none on purpose.
     """
 
-    def __init__(self, schedules: Sequence[Schedule]) -> None:
+    def __init__(self, schedules: Sequence[Schedule], *, emptied: bool = False) -> None:
+        self.emptied = emptied
         self._by_name = {schedule.name: schedule for schedule in schedules}
 
     def __getitem__(self, name: str) -> Schedule:
@@ -45,19 +50,9 @@ class Catalog(Mapping[str, Schedule]):
         """A short digest of what is declared, wherever it is declared and in whichever order."""
         content = hashlib.sha256()
         for name in sorted(self):
-            content.update(to_json(_in_order(self[name].model_dump(exclude={"file"}))) + b"\n")
+            form = canonical(self[name], self[name].model_dump(mode="json", exclude={"file"}))
+            content.update(text(form).encode() + b"\n")
         return content.hexdigest()[:16]
-
-
-def _in_order(value: Any) -> Any:
-    """A value whose sets and dicts stand in one order: two beats iterate the same set in different ones."""
-    if isinstance(value, Mapping):
-        return {key: _in_order(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, list | tuple):
-        return [_in_order(part) for part in value]
-    if isinstance(value, set | frozenset):
-        return sorted((_in_order(part) for part in value), key=to_json)
-    return value
 
 
 def load(paths: Sequence[Path], app: Any) -> Catalog:
@@ -72,12 +67,34 @@ def load(paths: Sequence[Path], app: Any) -> Catalog:
 
     Raises:
         BadDeclaration: something is wrong; the message tells all of it, with file, entry and hint.
+        LostSchedules: nothing else is wrong than that files are empty or gone.
     """
     reader = _Reader(guarded_tasks(app), app.tasks)
     for found in entries.files(paths):
         reader.take(iter([found]) if isinstance(found, Problem) else entries.read(found))
-    reader.take(takeover.entries(app))
-    return Catalog(reader.finish())
+    reader.take_over(takeover.entries(app))
+    return Catalog(reader.finish(), emptied=reader.emptied)
+
+
+def last_good(live: Mapping[str, str], app: Any) -> Catalog:
+    """The schedules that are live, as the ledger knows them.
+
+    Args:
+        live: by schedule how it is declared, JSON.
+        app: the Celery app; all its task modules are loaded.
+
+    Raises:
+        BadDeclaration: the app has not all of their tasks any more.
+    """
+    found = (Schedule.model_validate_json(text) for text in live.values())
+    known = [one for one in found if one.asks is None]  # whose own object is gone cannot be asked
+    missing = sorted({one.task for one in known if not one.by_name} - set(app.tasks))
+    if missing:
+        given = f"no {', '.join(missing)}"
+        raise BadDeclaration(
+            "The schedules that are live cannot go on", expected="an app with their tasks", given=given
+        )
+    return Catalog(known)
 
 
 class _Reader:
@@ -87,13 +104,29 @@ class _Reader:
         self.guarded, self.known = guarded, known
         self.schedules: dict[str, Schedule] = {}
         self.problems: list[Problem] = []
+        self.emptied = False
 
-    def take(self, found: Iterator[Entry | Problem]) -> None:
+    def take(self, found: Iterator[Entry | Nothing | Problem]) -> None:
         for one in found:
             if isinstance(one, Problem):
                 self.problems.append(one)
+            elif isinstance(one, Nothing):
+                self.emptied = True
             else:
                 self._entry(one)
+
+    def take_over(self, found: Iterator[Entry | Problem]) -> None:
+        """Take the entries of `beat_schedule`: as in Celery's beat one that cannot run keeps no other from running."""
+        before = self.problems
+        for one in found:
+            self.problems = []
+            self.take(iter([one]))
+            left_out, self.problems = self.problems, []
+            if settings().beat_entries == "strict":
+                before += left_out
+            elif left_out:
+                log.error("beat: left out, all others run: %s", "; ".join(map(str, left_out)))
+        self.problems = before
 
     def finish(self) -> list[Schedule]:
         for schedule in self.schedules.values():
@@ -107,13 +140,15 @@ class _Reader:
         schedule = self._schedule(entry)
         if schedule is None:
             return
+        found = len(self.problems)
         self._duplicate(entry, schedule)
         self.problems += _kept_too_short(entry, schedule)
         if task is not None:
             schedule = _described(schedule, task)
             self.problems += _wrong_input(entry, schedule, task)
             self.problems += _undescribed(entry, schedule)
-        self.schedules.setdefault(schedule.name, schedule)
+        if entry.declared or found == len(self.problems):
+            self.schedules.setdefault(schedule.name, schedule)
 
     def _schedule(self, entry: Entry) -> Schedule | None:
         hidden = entry.raw.keys() & NOT_DECLARED if entry.declared else set()
@@ -130,7 +165,10 @@ class _Reader:
         name = entry.raw.get("task")
         if not isinstance(name, str) or name in self.guarded:
             return self.guarded.get(str(name))
-        if name in self.known and not entry.declared:
+        if not entry.declared:
+            if name not in self.known:
+                hint = did_you_mean(name, self.known)
+                log.warning("beat: %s goes out by name, its task %s is not registered here.%s", entry.label, name, hint)
             return None
         if name in self.known:
             failed, hint = (
@@ -138,7 +176,7 @@ class _Reader:
                 "a guarded task; celery_anp.guard(app) guards all of an app",
             )
         else:
-            failed = f"there is no such task.{did_you_mean(name, self.guarded if entry.declared else self.known)}"
+            failed = f"there is no such task.{did_you_mean(name, self.guarded)}"
             hint = "a task of a module that is loaded (ANP_TASKS)"
         self.problems.append(Problem(entry.file, entry.label, failed, hint, shown(name)))
         return None

@@ -16,7 +16,7 @@ from croniter import CroniterBadDateError, CroniterError, croniter
 
 FIELDS = ("minute", "hour", "day of month", "month", "day of week", "second")
 _SPANS = (60, 24, 31, 12, 7, 60)
-_MINUTE, _HOUR, _SECOND = 0, 1, 5
+_MINUTE, _HOUR, _DAY, _WEEKDAY, _SECOND = 0, 1, 2, 4, 5
 _ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -30,6 +30,8 @@ _HASHED = re.compile(r"(?:^|,)h(?:$|[(/,])", re.IGNORECASE)
 _RANDOM = re.compile(r"(?:^|,)r(?:$|[(/,])", re.IGNORECASE)
 _EQUAL_ENDS = re.compile(r"(?<![\w(-])(\w+)-\1(?:/\d+)?(?=$|[\s,])", re.IGNORECASE)
 _STEP = re.compile(r"/(\d+)", re.ASCII)
+#: Signs in a day field on which readers part where the other day field leaves days out too.
+_DISPUTED = "#L/"
 
 
 class Cron:
@@ -130,6 +132,8 @@ def parse(line: str, hash_id: str = "", *, seconds: bool = False, both_days: boo
     try:
         seed = hash_id.encode() or None
         croniter.expand(line, hash_id=seed, strict=True)
+        if not both_days:
+            _refuse_days_read_twice(line)
         cron = Cron(line, seed, both_days)
     except CroniterError as error:
         raise ValueError(f"a cron line that can be read ({error})") from None
@@ -154,3 +158,16 @@ def _refuse_field(field: str, name: str, span: int) -> None:
         raise ValueError("fixed times; R would change with each restart (H spreads by the schedule's name)")
     if any(int(step) > span for step in _STEP.findall(field)):
         raise ValueError(f"a step of at most {span} in the field {name}")
+
+
+def _refuse_days_read_twice(line: str) -> None:
+    """Of two day fields one must fit; with these signs in one of them, some readers want both to fit."""
+    days = [line.split()[field] for field in (_DAY, _WEEKDAY)]
+    if any(day in ("*", "?") for day in days):
+        return
+    for sign in _DISPUTED:
+        if any(sign in day.upper() for day in days):
+            raise ValueError(
+                f"one of the two day fields to be *: with {sign} beside another day field ({' and '.join(days)}), some "
+                "readers of cron want either to fit, others both (list the days, or declare two schedules)"
+            )

@@ -21,7 +21,7 @@ log = get_logger(__name__)
 #: Cursors placed by one script call.
 BATCH = 500
 #: The time that ends a tick's run id, also where the id names a range of ticks.
-_TICK = re.compile(r"(?:@|\.\.)(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)$")
+_TICK = re.compile(r"(?:@|\.\.)(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)$")
 
 
 class Cursors:

@@ -1,20 +1,22 @@
 """The schedule files as beat follows them: read at start, read again when one changes or an operator asks.
 
-A set that is broken changes nothing: the last good one stays, loudly. Files are read beside the rounds, so that ticks
-go on meanwhile; a change is read once it has been the same for two looks, so that no file is taken half written.
+A set that is broken, or that has lost everything, changes nothing: the last good one stays, loudly. One that has lost
+everything does so also over a restart, for the ledger has it. Files are read beside the rounds, so that ticks go on
+meanwhile; a change is read once it has been the same for two looks, so that no file is taken half written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from celery.utils.log import get_logger
 
-from celery_anp.beat.catalog import Catalog, load
+from celery_anp.beat.catalog import Catalog, last_good, load
 from celery_anp.beat.reading import entries
-from celery_anp.errors import AnpError
+from celery_anp.errors import AnpError, LostSchedules
 from celery_anp.settings import settings
 
 log = get_logger(__name__)
@@ -46,14 +48,42 @@ class Files:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="anp-schedules")
         self._reading: Future[Catalog] | None = None
         self._asked = 0
+        # Whether the set in use has any schedules: then one without is a loss.
+        self._had = False
 
-    def load(self) -> Catalog:
-        """Read them now.
+    def start(self, live: Mapping[str, str]) -> Catalog:
+        """Read them now; where they are empty or gone, the schedules that are live stay.
+
+        Args:
+            live: how those are declared, as the ledger knows them.
 
         Raises:
             BadDeclaration: something is wrong; the message tells all of it.
         """
-        return load(self.paths, self.app)
+        self._had = bool(live)
+        try:
+            found = self._load()
+        except LostSchedules as error:
+            if not live:
+                raise
+            self._keep(f"the files cannot be used: {error}")
+            return last_good(live, self.app)
+        self._had = bool(found)
+        return found
+
+    def _load(self) -> Catalog:
+        found = load(self.paths, self.app)
+        if self._had and not found and not found.emptied:
+            raise LostSchedules(
+                "There are no schedules any more",
+                expected=f"[[schedule]] entries; or, in a file of ANP_SCHEDULES, {entries.ON_PURPOSE}",
+                given=", ".join(map(str, self.paths)) or "neither files nor entries of beat_schedule",
+            )
+        return found
+
+    def _keep(self, why: str) -> None:
+        self.trouble = f"its last good schedules stay, {why}"
+        log.error("beat: %s", self.trouble)
 
     def look(self, reloads: int) -> Catalog | None:
         """Once a second: begin to read what has changed, or take what was read.
@@ -71,7 +101,7 @@ class Files:
         now = self._signature()
         if reloads != self.answered or (now != self._read and now == self._seen):
             self._read, self._asked = now, reloads
-            self._reading = self._pool.submit(self.load)
+            self._reading = self._pool.submit(self._load)
         self._seen = now
         return None
 
@@ -84,14 +114,13 @@ class Files:
         try:
             catalog = reading.result()
         except AnpError as error:
-            self.trouble = f"its last good schedules stay, the files cannot be used: {error}"
+            self._keep(f"the files cannot be used: {error}")
         except Exception as error:
             log.exception("the schedules could not be read")
-            self.trouble = f"its last good schedules stay, reading the files failed: {error!r}"
+            self._keep(f"reading the files failed: {error!r}")
         else:
-            self.trouble = ""
+            self.trouble, self._had = "", bool(catalog)
             return catalog
-        log.error("beat: %s", self.trouble)
         return None
 
     def _signature(self) -> Signature:

@@ -21,7 +21,12 @@ from celery_anp.beat.cron import Cron
 from celery_anp.beat.schedule import Schedule
 
 
-def next_tick(schedule: Schedule, after: int) -> int | None:
+def floor(schedule: Schedule, moment: float) -> float:
+    """A point in time as its ticks are counted: in whole seconds, or in milliseconds where its interval has them."""
+    return int(moment) if schedule.every_ms is None else int(moment * 1000) / 1000
+
+
+def next_tick(schedule: Schedule, after: float) -> float | None:
     """The next time a schedule is due.
 
     Args:
@@ -29,15 +34,20 @@ def next_tick(schedule: Schedule, after: int) -> int | None:
         after: epoch seconds.
 
     Returns:
-        Epoch seconds, strictly after; None if the schedule is never due again.
+        Epoch seconds, strictly after; None if the schedule is never due again, or only its own object knows.
     """
     if schedule.every is not None:
-        return (after // schedule.every + 1) * schedule.every
+        return int(after // schedule.every + 1) * schedule.every
+    if schedule.every_ms is not None:
+        return (round(after * 1000) // schedule.every_ms + 1) * schedule.every_ms / 1000
+    if schedule.cron is None:
+        return None
+    after = int(after)
     cron, clock = schedule.parsed_cron, zone.named(schedule.timezone)
     return _real_time(cron, clock, after) if cron.wildcard_hour else _local_time(cron, clock, after)
 
 
-def ticks(schedule: Schedule, after: int, until: int) -> Iterator[int]:
+def ticks(schedule: Schedule, after: float, until: float) -> Iterator[float]:
     """Each time a schedule is due in a span.
 
     Args:
@@ -54,7 +64,7 @@ def ticks(schedule: Schedule, after: int, until: int) -> Iterator[int]:
         tick = next_tick(schedule, tick)
 
 
-def jitter(schedule: Schedule, tick: int) -> float:
+def jitter(schedule: Schedule, tick: float) -> float:
     """How long after its due time a tick starts; fixed by schedule name and tick.
 
     Args:
@@ -70,7 +80,7 @@ def jitter(schedule: Schedule, tick: int) -> float:
     return _room(schedule, tick) * int.from_bytes(drawn, "big") / 2**48
 
 
-def _room(schedule: Schedule, tick: int) -> int:
+def _room(schedule: Schedule, tick: float) -> float:
     """Its jitter, or less where a clock change brings the next tick nearer: ticks start in their order."""
     following = None if schedule.every is not None else next_tick(schedule, tick)
     return schedule.jitter if following is None else min(schedule.jitter, following - tick)

@@ -9,14 +9,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from celery_anp.beat.schedule import NOT_DECLARED, Schedule
-from celery_anp.errors import BadDeclaration, did_you_mean
+from celery_anp.errors import BadDeclaration, LostSchedules, did_you_mean
 
 KEYS = tuple(name for name in Schedule.model_fields if name not in NOT_DECLARED)
-_NAME = "letters, digits, blanks and . : - _ + / ( ), at most 100, beginning with a letter or digit"
+_NAME = "at most 200 characters that can be seen, without @ # | ? % and the backslash, not beginning with -"
 _PATTERNS = {
     "name": _NAME,
     "renamed_from": _NAME,
-    "queue": "letters, digits and . : - _, at most 100",
+    "queue": "at most 200 characters that can be seen, without blanks and |",
     "ping_url": 'an address such as "https://hc-ping.com/…"',
 }
 
@@ -35,6 +35,8 @@ class Problem:
     expected: str = ""
     #: What was found instead.
     given: str = ""
+    #: Nothing is wrong but that schedules are gone.
+    lost: bool = False
 
     def __str__(self) -> str:
         end = "" if self.failed.endswith("?") else "."
@@ -110,12 +112,13 @@ def refusal(problems: Sequence[Problem]) -> BadDeclaration:
         problems: at least one.
 
     Returns:
-        The error to raise.
+        The error to raise; a `LostSchedules` where all that is wrong is that files are empty or gone.
     """
+    kind = LostSchedules if all(problem.lost for problem in problems) else BadDeclaration
     if len(problems) == 1:
         only = problems[0]
-        return BadDeclaration(f"{only.where}: {only.failed}", expected=only.expected, given=only.given)
-    return BadDeclaration(f"{len(problems)} things are wrong in the schedules:\n{_listed(problems)}")
+        return kind(f"{only.where}: {only.failed}", expected=only.expected, given=only.given)
+    return kind(f"{len(problems)} things are wrong in the schedules:\n{_listed(problems)}")
 
 
 def _listed(problems: Iterable[Problem]) -> str:

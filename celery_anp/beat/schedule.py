@@ -14,17 +14,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from celery_anp import duration
 from celery_anp.beat import cron as cron_line
+from celery_anp.beat import name as names
 from celery_anp.beat import zone
 from celery_anp.beat.cron import Cron
 
 #: A run id is `<schedule>@<time>` or `<task>#<key>`: a name must not look like either.
-Name = Annotated[str, Field(pattern=r"^\w([\w .:/+()-]{0,98}[\w)])?$")]
+Name = Annotated[str, Field(pattern=names.PATTERN)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 #: Written as a duration, held in whole seconds.
 Duration = Annotated[int, BeforeValidator(duration.seconds)]
 
 #: Set by whoever reads an entry; refused as a key of a declaration.
-NOT_DECLARED = frozenset({"file", "args", "options", "both_days", "secrets"})
+NOT_DECLARED = frozenset({
+    "file", "args", "options", "both_days", "secrets", "every_ms", "asks", "own", "expires", "expires_at", "countdown",
+    "eta", "by_name",
+})  # fmt: skip
 
 
 class Schedule(BaseModel):
@@ -42,7 +46,13 @@ class Schedule(BaseModel):
     both_days: bool = False
     #: Seconds between two ticks, counted from the epoch.
     every: Duration | None = None
-    #: A cron line in normal form; exactly one of every and cron is set.
+    #: Milliseconds between two ticks, where an entry of `beat_schedule` has no whole seconds.
+    every_ms: Annotated[int, Field(ge=1)] | None = None
+    #: What its own schedule object calls itself, where that decides its ticks.
+    asks: Text | None = None
+    #: That object; only the beat that read it has it.
+    own: Any = Field(default=None, exclude=True, repr=False)
+    #: A cron line in normal form; exactly one of these timings is set.
     cron: str | None = Field(default=None, validate_default=True)
     #: IANA name of the zone whose clock cron follows.
     timezone: str = "UTC"
@@ -73,7 +83,7 @@ class Schedule(BaseModel):
     #: False: declared, but no tick is planned.
     enabled: bool = True
     #: Queue of its runs; the task's if None.
-    queue: Annotated[str, Field(pattern=r"^[\w.:-]{1,100}$")] | None = None
+    queue: Annotated[str, Field(pattern=r"^[^\s\p{C}|]{1,200}$")] | None = None
     #: 0 is served first, 9 last; the task's if None.
     priority: Annotated[int, Field(ge=0, le=9)] | None = None
     #: Failures in a row after which it pauses; never if None.
@@ -85,6 +95,16 @@ class Schedule(BaseModel):
 
     #: File that declares it.
     file: str = ""
+    #: Seconds after its planning at which a tick's run expires, as `expires` of a beat entry says; never if None.
+    expires: float | None = None
+    #: Epoch seconds at which every tick's run expires; never if None.
+    expires_at: float | None = None
+    #: Seconds that a tick's run waits after its planning.
+    countdown: float = 0
+    #: Epoch seconds before which no tick's run begins.
+    eta: float = 0
+    #: Its task is not registered where beat runs: its ticks go out by name.
+    by_name: bool = False
     #: Positional input, for a task that is not guarded.
     args: tuple[Any, ...] = ()
     #: Further options of the publish, for a task that is not guarded.
@@ -104,7 +124,8 @@ class Schedule(BaseModel):
     def _one_timing(cls, line: str | None, info: ValidationInfo) -> str | None:
         every = info.data.get("every")
         if line is None:
-            if every is None and "every" in info.data:
+            other = info.data.get("every_ms") or info.data.get("asks")
+            if every is None and other is None and "every" in info.data:
                 raise ValueError('one of every = "30s" and cron = "*/5 * * * *"')
             return None
         if every is not None:
@@ -164,15 +185,26 @@ class Schedule(BaseModel):
     def timing(self) -> str:
         """A short digest of all that decides its ticks; another one means another timing."""
         decides: list[object] = [self.every, self.jitter]
+        if self.every_ms or self.asks:
+            decides += [self.every_ms, self.asks]
         if self.cron is not None:
             decides += [self.cron, self.timezone, self.both_days, _hash_id(self.cron, self.name)]
         return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
+
+    @property
+    def interval_ms(self) -> int | None:
+        """Milliseconds between two ticks, counted from the epoch; None where something else decides."""
+        return self.every * 1000 if self.every is not None else self.every_ms
 
     @property
     def when(self) -> str:
         """Its timing as a person reads it: "every 30s", "*/5 * * * * Europe/Berlin"."""
         if self.every is not None:
             return f"every {duration.text(self.every)}"
+        if self.every_ms is not None:
+            return f"every {self.every_ms / 1000:g}s"
+        if self.asks is not None:
+            return f"as {self.asks} says"
         return f"{self.cron} {self.timezone}"
 
 

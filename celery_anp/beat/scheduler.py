@@ -72,11 +72,13 @@ class Scheduler(beat.Scheduler):
     def setup_schedule(self) -> None:
         """Read the schedules, register as a node, and see where each cursor stands."""
         try:
+            self.adoption = Adoption(self.ledger.store, self.app.release, self.app.identity)
+            self.ledger.store.check_server()
+            self.adoption.live.refuse_other(self.app.identity)
             self.files = Files(self.app)
-            self.catalog = self.files.load()
+            self.catalog = self.files.start(self.adoption.live.declared())
             self.planner = Planner(self.app, self.catalog, self.catalog.digest)
             self.cursors = Cursors(self.ledger)
-            self.adoption = Adoption(self.ledger.store, self.app.release)
             self.lease = Lease(self.app, "beat")
             self.lease.start()
             self._adopt(fresh=True)

@@ -37,7 +37,7 @@ from celery_anp.errors import RunEnded
 
 log = get_logger(__name__)
 
-#: What passes: the chord goes on when its last part is told again.
+#: What may pass: the chord goes on when its last part is told again.
 PASSING = (*links.PASSING, SoftTimeLimitExceeded)
 #: Whether Celery counts a part once, whatever it is told with: since 5.7.
 COUNTS_ONCE = hasattr(RedisBackend, "_chord_part_return_script")
@@ -143,7 +143,7 @@ class PatientChords:
         if counting is None:
             return super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
         try:
-            if isinstance(cause, PASSING) and not self._has_failed(counting.group):
+            if cause is not None and _passes(cause) and not self._has_failed(counting.group):
                 raise cause
             # Celery 5.5 cannot store the failure of a chain that has no id.
             callback.options["task_id"] = callback.id or links.derived(f"{counting.group}/body")
@@ -185,7 +185,7 @@ class PatientChords:
         """Celery's own, which it calls whether the body was sent or not."""
         clean = super()._chord_cleanup_script  # type: ignore[misc]
         counting, error = COUNTING.get(), sys.exc_info()[1]
-        waits = counting and error is not counting.before and isinstance(error, (ChordWaits, *PASSING))
+        waits = counting and error is not counting.before and (isinstance(error, ChordWaits) or _passes(error))
         return lambda **call: True if waits else clean(**call)
 
     def restore_size(self, group: str, *, unclaim: bool = False) -> None:
@@ -233,6 +233,10 @@ class PatientChords:
         """Whether a part failed: a chord of chains and groups meets the error of its part as its own."""
         results = GroupResult.restore(group, app=self.app)
         return results is not None and results.failed()
+
+
+def _passes(error: BaseException | None) -> bool:
+    return isinstance(error, SoftTimeLimitExceeded) or links.passes(error)
 
 
 def patiently(ask: Callable[[], Any]) -> Any:

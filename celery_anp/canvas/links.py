@@ -23,15 +23,22 @@ from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from celery_anp.errors import BadUsage, LedgerFull, LedgerUnavailable, RunEnded
+from celery_anp.errors import BadRequest, BadUsage, LedgerFull, LedgerUnavailable, RunEnded
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
+from celery_anp.reliability.store import translate
 from celery_anp.sending.message import LINKS, read_back
 
 log = get_logger(__name__)
 
-#: What passes: the link is sent later. Any other error would be met again.
+#: What may pass: the link is sent later (`passes`). Any other error would be met again.
 PASSING = (LedgerUnavailable, LedgerFull, OperationalError, RedisError)
+
+
+def passes(error: BaseException | None) -> bool:
+    """Whether what went wrong passes. A Redis that says it cannot do this is not away, and will say so again."""
+    known = translate(error) if isinstance(error, RedisError) else error
+    return isinstance(error, PASSING) and not isinstance(known, BadRequest)
 
 
 def send(app: Any, ledger: Ledger, run_id: str) -> None:
@@ -88,9 +95,9 @@ def _follow(app: Any, name: str, value: Any, link: Any, **options: Any) -> None:
         return
     try:
         signature.apply_async((value,), **options)
-    except PASSING:
-        raise
     except Exception as error:
+        if passes(error):
+            raise
         log.error("what follows %s cannot be sent and fails: %s", name, error)
         fail(app, app.ledger, link, error, call_errbacks=True)
         fail_chain(app, app.ledger, options.get("chain"), error)
@@ -128,9 +135,9 @@ def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: BaseException)
         alone = Context({**vars(request), "chord": None, "errbacks": [named]})
         try:
             app.backend.mark_as_failure(request.id, error, request=alone, store_result=False)
-        except PASSING:
-            raise
         except Exception as bad:
+            if passes(bad):
+                raise
             log.error("an errback of %s cannot be sent and fails: %s", request.id, bad)
             fail(app, ledger, errback, bad)
 

@@ -6,13 +6,18 @@ settle, and a run that ends without its body (skipped, expired, reaped) leaves `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from celery.states import STARTED
 from celery.utils.log import get_logger
 
 from celery_anp.canvas import claims, links
 from celery_anp.canvas.chords import PatientChords
+from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.reliability.attempt import Attempt
+from celery_anp.security import ERROR_LIMIT
+from celery_anp.wording import cut, end_of, shown
 
 log = get_logger(__name__)
 
@@ -21,6 +26,8 @@ class LedgerResults:
     """Mixed into the app's result backend."""
 
     app: Any
+    encode: Callable[[Any], Any]
+    encode_result: Callable[[Any, str], Any]
 
     def on_task_call(self, producer: Any, task_id: str) -> Any:
         """A run is enqueued: nothing to listen to yet. `.get()` subscribes and then looks, so it misses nothing."""
@@ -31,11 +38,42 @@ class LedgerResults:
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kw: Any
     ) -> Any:
-        """Store a result, unless settle has done it in the same script that ended the run."""
+        """Store a result, unless settle has done it in the same script that ended the run.
+
+        Celery says that a task has started before the ledger was asked: the run may have ended long ago.
+        """
         attempt = attempt_of(request)
+        if state == STARTED and attempt is None and self._is_guarded(request):
+            return result
         if self.app.results_in_ledger and attempt is not None and attempt.settled:
             return result
+        if isinstance(result, BaseException) and self._is_guarded(request):
+            result, traceback = self.limited(result, state), traceback and end_of(str(traceback), ERROR_LIMIT)
         return super().store_result(task_id, result, state, traceback=traceback, request=request, **kw)  # type: ignore[misc]
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, *args: Any, **kw: Any) -> Any:
+        """Count a part that ended; of its error no more is kept than its row keeps."""
+        if isinstance(result, BaseException) and self._is_guarded(request):
+            result = self.limited(result, state)
+        return super().on_chord_part_return(request, state, result, *args, **kw)  # type: ignore[misc]
+
+    def limited(self, error: BaseException, state: str) -> Any:
+        """An error as it is stored for `.get()`: what it is rebuilt from keeps the limit of an error in the ledger."""
+        encoded = self.encode_result(error, state)
+        if isinstance(encoded, dict):
+            encoded["exc_message"] = self._within_limit(encoded["exc_message"])
+        return encoded
+
+    def _is_guarded(self, request: Any) -> bool:
+        return isinstance(self.app.tasks.get(getattr(request, "task", None)), DeclaredTask)
+
+    def _within_limit(self, arguments: Any) -> Any:
+        """What an exception is rebuilt from; texts are cut, and what is still too large becomes one text."""
+        if not isinstance(arguments, (tuple, list)):
+            return cut(str(arguments), ERROR_LIMIT)
+        kept = [cut(one, ERROR_LIMIT) if isinstance(one, str) else one for one in arguments]
+        size = sum(len(self.encode(one)) for one in kept)
+        return kept if size <= ERROR_LIMIT else [shown(kept[0] if len(kept) == 1 else kept, ERROR_LIMIT)]
 
     def mark_as_done(self, task_id: str, result: Any, request: Any = None, *args: Any, **kw: Any) -> None:
         """The chord part and the callbacks are sent: confirm them."""
@@ -84,7 +122,8 @@ class LedgerResults:
 
 def attempt_of(request: Any) -> Attempt | None:
     """The attempt that a request is, or None."""
-    return getattr(request, "attempt", None)
+    found = getattr(request, "attempt", None)
+    return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
 
 def with_ledger(backend: type) -> type:

@@ -11,8 +11,8 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from celery_anp.checklist.point import Point
 from celery_anp.errors import AnpError
-from celery_anp.reliability.keyspace import too_old
-from celery_anp.reliability.store import FULL_AT, connect
+from celery_anp.reliability.keyspace import FULL_AT, is_cluster, too_old
+from celery_anp.reliability.store import connect
 
 #: Commands that the user must not have, in a form that does nothing where it has them.
 FORBIDDEN = (
@@ -43,6 +43,8 @@ def _one(area: str, url: str, memory: Any) -> Iterator[Point]:
     finally:
         client.close()
     yield _version(area, told)
+    wrong = "it is a cluster, which neither Celery nor the ledger's scripts can use" if is_cluster(told) else ""
+    yield Point(area, "Redis is one server, not a cluster", wrong, "cluster-enabled no; sentinels for a failover")
     yield _password(area, url)
     yield _rights(area, url)
     yield _keys(area, url)
@@ -59,7 +61,7 @@ def _password(area: str, url: str) -> Point:
     """Whether it lets anybody in."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    bare = connect(parts._replace(netloc=host).geturl(), timeout=3, retries=0)
+    bare = connect(url.replace(f"//{parts.netloc}", f"//{host}", 1), timeout=3, retries=0)
     try:
         bare.ping()
     except RedisError:
@@ -109,7 +111,11 @@ def _keys(area: str, url: str) -> Point:
 def _encrypted(area: str, url: str) -> Point:
     """Encrypted, or a name without a domain: a network of containers, or this machine."""
     parts = urlsplit(url)
-    near = parts.scheme in ("rediss", "unix") or "." not in (parts.hostname or "") or parts.hostname == "127.0.0.1"
+    near = (
+        parts.scheme in ("rediss", "unix", "redis+socket")
+        or "." not in (parts.hostname or "")
+        or parts.hostname == "127.0.0.1"
+    )
     wrong = "" if near else f"{parts.hostname} is asked in plain text"
     if "ssl_cert_reqs" in parts.query or "ssl_check_hostname" in parts.query:
         wrong = "the URL changes how its certificate is looked at"
@@ -125,7 +131,8 @@ def _ledger_memory(told: dict[str, Any]) -> Iterator[Point]:
     yield _limit("ledger", told)
     limit, used = int(told.get("maxmemory") or 0), int(told["used_memory"])
     full = bool(limit) and used > FULL_AT * limit
-    yield Point("ledger", "there is room", f"{used / limit:.0%} of its memory is used" if full else "", "more memory")
+    wrong = f"{used / limit:.0%} of its {limit / 2**20:.0f} MiB are used, and nothing new is planned" if full else ""
+    yield Point("ledger", "there is room", wrong, "more memory, or fewer rows (ANP_KEEP_ROWS)")
     wrong = "" if told.get("aof_enabled") else "appendonly is off: a restart forgets every run"
     yield Point("ledger", "what it answered is on disk", wrong, "appendonly yes")
     failed = told.get("aof_last_write_status") != "ok" or told.get("aof_last_bgrewrite_status") != "ok"

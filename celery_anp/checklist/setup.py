@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from celery_anp.checklist.point import Point
 from celery_anp.contract.complete import missing
-from celery_anp.reliability.nodes import Node
+from celery_anp.reliability.nodes import Node, Unserved, served
 from celery_anp.settings import Settings, sources
 
 #: The engine's settings that hold a secret, and those whose password must be hard to guess.
@@ -60,9 +60,20 @@ def tasks(guarded: Mapping[str, Any]) -> Iterator[Point]:
     """Whether each task says what it must."""
     for name, task in guarded.items():
         lacks = missing(task) + ([] if task.time_limit else ["time_limit"])
-        lacks += [f"a type for {field}" for field, kind, _ in task.signature_help() if kind == "any"]
+        untyped = [field for field, kind, _ in task.signature_help() if kind == "any" and task.contract.typed]
+        lacks += [f"a type for {field}" for field in untyped]
         what = f"{name} has owner, expected result, input types, rollback or reason, and time limit"
         yield Point("tasks", what, f"it lacks {', '.join(lacks)}" if lacks else "", "its decorator and annotations")
+
+
+def messages(unreadable: int) -> Point:
+    """Whether every message could be read.
+
+    Args:
+        unreadable: how many are set aside.
+    """
+    wrong = f"{unreadable} are set aside" if unreadable else ""
+    return Point("messages", "workers could read every message", wrong, "`anp runs unreadable`, then with --drop")
 
 
 def nodes(alive: list[Node]) -> Iterator[Point]:
@@ -74,9 +85,32 @@ def nodes(alive: list[Node]) -> Iterator[Point]:
     releases = sorted({node.release or "(none)" for node in alive})
     wrong = f"they are of {', '.join(releases)}" if len(releases) > 1 else ""
     yield Point("nodes", "all are of one release", wrong, "end the ones that were left over")
+    apps = sorted({app for node in alive if (app := node.news.get("app"))})
+    wrong = f"they are of {', '.join(apps)}" if len(apps) > 1 else ""
+    yield Point("nodes", "all are of one app", wrong, "ANP_PREFIX, another one for each app")
     for node in alive:
         if trouble := node.news.get("trouble"):
             yield Point("nodes", f"the {node.kind} {node.pid} on {node.host} has no trouble", trouble, "see its log")
+
+
+def queues(alive: Sequence[Node], waiting: Sequence[Unserved], wanted: Mapping[str, str]) -> Iterator[Point]:
+    """Whether somebody serves each queue that a schedule names, and each on which runs wait.
+
+    Args:
+        alive: the living nodes.
+        waiting: the queues on which runs wait and that nobody serves.
+        wanted: per schedule the queue that its ticks go to.
+    """
+    counts = {one.queue: f"{one.runs} runs wait on it" for one in waiting}
+    known = served(alive)
+    for name, queue in wanted.items() if known is not None and any(node.kind == "worker" for node in alive) else ():
+        if queue not in (known or ()):
+            counts.setdefault(queue, f"the ticks of {name} go to it")
+    what = "a living worker serves each queue that is used"
+    for queue, why in counts.items():
+        yield Point("nodes", what, f"nobody serves {queue!r}, and {why}", f"a worker with `-Q {queue}`")
+    if not counts:
+        yield Point("nodes", what)
 
 
 def _held(known: Settings, name: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import typer
 from kombu.utils.imports import symbol_by_name
 
+from celery_anp.beat.schedule import Schedule
 from celery_anp.checklist import redis as servers
 from celery_anp.checklist import setup
 from celery_anp.checklist.point import Point
@@ -15,6 +17,9 @@ from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import known, ledger
 from celery_anp.cli.schedules.declared import catalog
 from celery_anp.errors import AnpError
+from celery_anp.reliability.nodes import unserved
+from celery_anp.reliability.unreadable import Unreadable
+from celery_anp.sending.message import queue_of
 from celery_anp.settings import settings
 
 
@@ -53,22 +58,31 @@ def _points() -> Iterator[Point]:
     yield from setup.secrets(given)
     yield from servers.ledger(known().redis_url)
     yield from setup.tasks(guarded_tasks(app))
-    yield _schedules()
+    point, declared = _schedules()
+    yield point
     try:
         with ledger() as found:
-            yield from setup.nodes(found.nodes())
+            alive = found.nodes()
+            yield from setup.nodes(alive)
+            yield from setup.queues(alive, unserved(found.store, alive), _queues(app, declared))
+            yield setup.messages(Unreadable(found.store).kept())
     except AnpError as error:
         yield Point("nodes", "workers and beats live", str(error), "`anp worker`, `anp beat`")
     if app.deployment.checks:
         yield from symbol_by_name(app.deployment.checks)()
 
 
-def _schedules() -> Point:
+def _schedules() -> tuple[Point, Mapping[str, Schedule]]:
     what = "every schedule is right, and says owner, expected result and rollback"
     try:
         found = catalog()
     except AnpError as error:
-        return Point("schedules", what, str(error), "the files of ANP_SCHEDULES")
+        return Point("schedules", what, str(error), "the files of ANP_SCHEDULES"), {}
     lacking = [name for name, one in found.items() if not (one.owner and one.expects and one.rollback)]
     wrong = f"not all of it is said of {', '.join(lacking)}" if lacking else "" if found else "there is none"
-    return Point("schedules", what, wrong, "the files of ANP_SCHEDULES, or the task's decorator")
+    return Point("schedules", what, wrong, "the files of ANP_SCHEDULES, or the task's decorator"), found
+
+
+def _queues(app: Any, declared: Mapping[str, Schedule]) -> dict[str, str]:
+    """Per schedule the queue that its ticks go to."""
+    return {name: queue_of(app.tasks[one.task], one.queue) for name, one in declared.items() if one.task in app.tasks}

@@ -6,6 +6,7 @@ How an error becomes a message and an exit code, for every command: 0 fine, 1 a 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -18,6 +19,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # else one letter that it cannot show hides all other runs
     try:
+        _refuse_half_letters(sys.argv[1:])
         _run(sys.argv[1:])
     except AnpError as error:
         sys.stderr.write(f"anp: {error}\n")
@@ -43,6 +45,14 @@ def _run(words: Sequence[str]) -> None:
             _health(part, words)
         case _:
             _command_line()
+
+
+def _refuse_half_letters(words: Sequence[str]) -> None:
+    """What is no text can neither be kept nor shown: no option takes it, whatever it is for."""
+    for word in words:
+        if any("\ud800" <= sign <= "\udfff" for sign in word):
+            given = ascii(os.fsencode(word))
+            raise BadUsage("The command line cannot be read", expected="text in UTF-8", given=given)
 
 
 def _health(part: str, words: Sequence[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,12 +15,22 @@ from unicodedata import combining, east_asian_width
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+#: What steers a terminal, and half letters.
+UNSHOWN = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many.")]
 
 
 def as_json(document: Any) -> None:
-    """Print one JSON document."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Print one JSON document, which any reader of JSON takes: NaN and the like are texts in it."""
+    try:
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:
+        text = json.dumps(_finite(document), indent=2, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # half a letter, or one that this terminal has not
+        text = json.dumps(json.loads(text), indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -87,7 +99,17 @@ def ago(seconds: float | None) -> str:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else str(value)
+    """A value as a terminal shows it: what would steer the terminal, and half letters, are written out."""
+    text = "-" if value is None or value == "" else str(value)
+    return re.sub(UNSHOWN, lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> None:

@@ -8,7 +8,7 @@ from celery_anp.cli import printing
 from celery_anp.reliability.run import Run
 
 #: Told apart from the other fields.
-APART = frozenset({"history", "undo"})
+APART = frozenset({"history", "undo", "unreadable"})
 #: States that need somebody's look.
 BAD = frozenset({"failed", "rollback_failed", "quarantined", "parked", "expired", "rolled_back"})
 
@@ -58,6 +58,8 @@ def tell(run: Run) -> None:
     known: dict[str, Any] = {
         name: value for name, value in run.public().items() if name not in APART and value is not None
     }
+    if run.unreadable:
+        known["unreadable"] = ", ".join(run.unreadable)
     printing.fields({name: printing.short(value, 2000) for name, value in known.items()})
     if run.history:
         printing.say("\nwhat happened")

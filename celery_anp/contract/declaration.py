@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from celery import Task
 
+from celery_anp.contract.names import check_hook
 from celery_anp.contract.signature import Contract
 from celery_anp.errors import BadDeclaration
 from celery_anp.reliability.attempt import Attempt
@@ -19,9 +20,8 @@ class DeclaredTask(Task):
     """What a guarded task declares, and what its body may use. The options below come beside Celery's own."""
 
     abstract = True
-    #: The contract checks the input; Celery's own check of the signature says less.
-    typing = False
-
+    #: Whether its annotations are law; None: as its app says.
+    typed: bool | None = None
     #: Who answers for it.
     owner: str = ""
     #: What is true when it has worked.
@@ -52,7 +52,8 @@ class DeclaredTask(Task):
     @property
     def attempt(self) -> Attempt | None:
         """The attempt that is running here, or None on a direct call."""
-        return getattr(self.request, "attempt", None)
+        found = getattr(self.request, "attempt", None)
+        return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
     @property
     def run_id(self) -> str | None:
@@ -69,16 +70,16 @@ class DeclaredTask(Task):
         """Whether someone asked this run to end early."""
         return self.attempt.cancelled if self.attempt else False
 
-    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do a step once per run; see `Attempt.step`. A direct call just does it."""
         return self.attempt.step(name, function, *args, **kwargs) if self.attempt else function(*args, **kwargs)
 
-    def undo(self, name: str, **data: Any) -> None:
+    def undo(self, name: str, /, **data: Any) -> None:
         """Record how to undo an effect, before the effect; see `Attempt.undo`. A direct call records nothing."""
         if self.attempt:
             self.attempt.undo(name, data)
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: float, total: float) -> None:
         """Tell how far the run is; see `Attempt.progress`."""
         if self.attempt:
             self.attempt.progress(done, total)
@@ -90,7 +91,8 @@ class DeclaredTask(Task):
             note: what it does, in words, for who has to decide about it.
 
         Returns:
-            A decorator for `hook(self, undo, **input)`; `undo` yields the entries in reverse.
+            A decorator for `hook(self, undo, **input)`; `undo` yields the entries in reverse. It raises BadDeclaration
+            for a hook that does not take each field of the task.
         """
         if not note.strip():
             raise BadDeclaration(
@@ -99,6 +101,7 @@ class DeclaredTask(Task):
             )
 
         def declare(hook: Callable[..., Any]) -> Callable[..., Any]:
+            check_hook(self.name, self.run, hook, own=2)
             type(self)._hook = staticmethod(hook)
             type(self).rollback_note = note
             return hook
@@ -122,7 +125,7 @@ class DeclaredTask(Task):
         """The typed border of this task."""
         own = type(self).__dict__.get("_contract")
         if own is None:
-            own = type(self)._contract = Contract(self.name, self.run)
+            own = type(self)._contract = Contract(self.name, self.run, typed=typed(self, self.app))
         return own
 
     @property
@@ -139,6 +142,7 @@ class DeclaredTask(Task):
         Raises:
             BadInput: it does not fit.
         """
+        self.contract.check_places(args, kwargs or {})
         return self.contract.check(args, kwargs or {}).fields
 
     def signature_help(self) -> list[tuple[str, str, str]]:
@@ -155,3 +159,9 @@ class DeclaredTask(Task):
             return ""
         key = self.backend.get_key_for_task(run_id)
         return str(key.decode() if isinstance(key, bytes) else key)
+
+
+def typed(task: Any, app: Any) -> bool:
+    """Whether annotations are law in a task, or in a class of tasks, of an app."""
+    said = getattr(task, "typed", None)
+    return bool(getattr(app, "typed", False) if said is None else said)

@@ -13,7 +13,9 @@ import struct
 from contextlib import suppress
 
 import psutil
-from billiard import current_process
+from billiard import common, current_process
+
+from celery_anp.process import table
 
 #: Places in the shared table; a worker with more children has the rest unwatched.
 PLACES = 512
@@ -27,12 +29,13 @@ def child() -> str:
     pid = os.getpid()
     if pid not in _named:
         _named.clear()
-        _named[pid] = identity(psutil.Process(pid))
+        entry = table.look(pid)
+        _named[pid] = f"{pid}.{entry.start}" if entry else _elsewhere(psutil.Process(pid))
     return _named[pid]
 
 
-def identity(process: psutil.Process) -> str:
-    """A process by pid and start time, so that a pid used again is another one."""
+def _elsewhere(process: psutil.Process) -> str:
+    """A process by pid and start time where there is no process table to read: on another system than Linux."""
     return f"{process.pid}.{int(process.create_time() * 100)}"
 
 
@@ -44,9 +47,11 @@ def pid_of(name: str) -> int:
 
 def is_alive(name: str) -> bool:
     """Whether the process that `child` named still runs; a zombie is dead."""
+    if entry := table.look(pid_of(name)):
+        return name == f"{pid_of(name)}.{entry.start}" and not entry.dead
     with suppress(psutil.Error):
         process = psutil.Process(pid_of(name))
-        return identity(process) == name and process.status() != psutil.STATUS_ZOMBIE
+        return name == _elsewhere(process) and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
@@ -60,6 +65,11 @@ def says(fence: int) -> None:
 def bodies() -> dict[int, int]:
     """What the children said: pid to the fence of the body it runs."""
     return {pid: fence for pid, fence in _PLACE.iter_unpack(_table[: PLACES * _PLACE.size]) if fence}
+
+
+def is_ending(error: BaseException) -> bool:
+    """Whether an exception ends this process because a signal asks for it: its body has not ended, it is lost."""
+    return isinstance(error, SystemExit) and bool(common._should_have_exited[0])
 
 
 def kill(pid: int) -> None:

@@ -1,12 +1,12 @@
 """How an attempt ends: what is told the ledger, and what Celery's tracer is told then.
 
 Every ending is one settle. The ledger may refuse it, because the run was taken over meanwhile; then this attempt was
-late, and nothing of it counts.
+late, and nothing of it counts. Where a settlement itself fails, `plainly` settles with a sentence that says so. Celery
+gets plain exceptions of its own: a body's may be of a class that its main process cannot read.
 """
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -16,19 +16,31 @@ from kombu.utils import json
 
 from celery_anp.canvas import claims, links
 from celery_anp.contract.declaration import DeclaredTask
-from celery_anp.errors import AnpError, BadInput, LedgerUnavailable, LimitExceeded, LostOwnership
-from celery_anp.execution import children
+from celery_anp.errors import (
+    AnpError,
+    BadInput,
+    BadRequest,
+    BadResult,
+    BadUsage,
+    LedgerUnavailable,
+    LimitExceeded,
+    LostOwnership,
+    RunEnded,
+)
+from celery_anp.execution import children, record
 from celery_anp.redaction import cleared, hide, secrets_of
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Outcome
 from celery_anp.reliability.retry import Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
-from celery_anp.security import ERROR_LIMIT, RESULT_LIMIT
-from celery_anp.sending.message import LINKS, read_back
+from celery_anp.security import RESULT_LIMIT
+from celery_anp.sending.call import seconds_until
+from celery_anp.sending.message import LINKS, read_back, seal
+from celery_anp.wording import cut, name_of, words
 
 log = get_task_logger(__name__)
 
-#: Characters of an error that go into a reason.
+#: Bytes of an error that go into a reason.
 REASON = 500
 
 
@@ -46,17 +58,17 @@ class Settlement:
 
     def succeed(self, result: Any, *, as_expected: bool) -> None:
         """The body is done, with a checked result."""
-        text = json.dumps(result)
-        if len(text) > RESULT_LIMIT:
-            error = LimitExceeded(
-                f"The result of {self.attempt.run_id} is too large",
-                expected=f"at most {RESULT_LIMIT} bytes",
-                given=f"{len(text)} bytes",
-            )
+        try:
+            text, following = json.dumps(result), self._following()
+            meta = record.succeeded(self.task, result, following)
+        except (AnpError, SoftTimeLimitExceeded) as error:
             self.fail(error)
+        except Exception as error:  # a value's own, or a result backend's
+            self.fail(BadResult(f"The result of {self.attempt.run_id} cannot be kept", given=words(error, REASON)))
+        if len(text) > RESULT_LIMIT:
+            too_large = f"The result of {self.attempt.run_id} is too large"
+            self.fail(LimitExceeded(too_large, expected=f"at most {RESULT_LIMIT} bytes", given=f"{len(text)} bytes"))
         reason = "" if as_expected else f"not as expected: {self.task.expects}"
-        following = self._following()
-        meta = self._meta(result, "SUCCESS", following=following)
         told = {"reason": reason, "result": text, "as_expected": int(as_expected), "meta": meta}
         self._settle("succeeded", following=following, **told)
 
@@ -64,88 +76,128 @@ class Settlement:
         """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs."""
         chord = self.task.request.chord
         following = {**dict.fromkeys(LINKS), "chord": chord} if chord else {}
-        self._settle("succeeded", following=following, reason=f"ignored: {ignored}", as_expected=1)
-        raise ignored
+        said = words(ignored, REASON)
+        self._settle("succeeded", following=following, reason=f"ignored: {said}", as_expected=1)
+        raise Ignore(said) from None
 
-    def fail(self, error: Exception) -> NoReturn:
+    def fail(self, error: BaseException) -> NoReturn:
         """The body raised: it is tried again where its retries say so."""
         hide(error, secrets_of(self.task))
         again = decide(self.task.retries, error, self.attempt.failures)
+        told = record.tellable(error)
         if isinstance(again, Again):
             self._try_again(error, again.delay, again.reason)
-            raise Retry(again.reason, error, when=again.delay) from error
-        self._fail_for_good(f"{again.reason}: {error}", error)
-        raise error
+            raise Retry(again.reason, told, when=again.delay) from error
+        self._fail_for_good(f"{again.reason}: {words(told, REASON)}", error)
+        if told is error:
+            raise error
+        raise told from error
 
     def retry(self, retry: Retry) -> NoReturn:
         """The body asked to be tried again."""
-        error = retry.exc or retry
+        cause = retry.exc if isinstance(retry.exc, BaseException) else None
+        error = retry if cause is None else cause
         hide(error, secrets_of(self.task))
-        reason = f"retry asked for: {retry.message or retry.excs or ''}"
-        self._try_again(error, getattr(retry, "delay", 0.0), reason, getattr(retry, "changed", None))
-        raise retry
+        delay = getattr(retry, "delay", None)
+        if delay is None:  # not by `self.retry`, which sees to it that a run is not retried for ever
+            delay = self._asked_by_hand(retry)
+        said = "" if retry.message is None else words(retry.message, REASON)
+        reason = f"retry asked for: {said or words(retry.excs or '', REASON)}"
+        told = Retry(said or None, None if cause is None else record.tellable(cause), when=delay)
+        self._try_again(error, delay, reason, getattr(retry, "changed", None))
+        raise told from None
+
+    def _asked_by_hand(self, retry: Retry) -> float:
+        most = self.task.max_retries
+        if most is not None and self.attempt.failures >= most:
+            self.fail(self.task.MaxRetriesExceededError(f"{self.attempt.run_id} was retried {most} times"))
+        try:
+            return seconds_until(None, retry.when)
+        except BadUsage as error:
+            self.fail(error)
 
     def reject(self, reject: Reject) -> NoReturn:
         """The body rejected its message: put back, or failed."""
+        said = "" if reject.reason is None else words(reject.reason, REASON)
         if reject.requeue:
-            self._settle("requeue", reason=f"rejected and put back: {reject.reason or ''}")
+            self._settle("requeue", reason=f"rejected and put back: {said}")
             raise Ignore("put back") from None
-        failure = reject.reason if isinstance(reject.reason, Exception) else AnpError(f"Rejected: {reject.reason}")
+        failure = reject.reason if isinstance(reject.reason, BaseException) else AnpError(f"Rejected: {said}")
         hide(failure, secrets_of(self.task))
-        self._fail_for_good(f"rejected: {reject.reason}", failure)
-        raise reject
+        self._fail_for_good(f"rejected: {said}", failure)
+        raise Reject(said) from None
 
     def park(self, error: BadInput) -> NoReturn:
         """The stored input fits the task no more."""
-        reason = f"its stored input no longer fits: {error}"
-        self._settle("parked", reason=reason[:REASON], error=self._described(error))
-        raise Ignore(str(error)) from None
+        said = words(error, REASON)
+        reason = f"its stored input no longer fits: {said}"
+        self._settle("parked", reason=reason, error=record.described(self.task, error))
+        raise Ignore(said) from None
 
     def rolled_back(self, count: int) -> NoReturn:
         """The rollback hook handled all entries."""
         self._settle("rolled_back", reason=f"{count} undo entries handled")
         raise Ignore("rolled back")
 
-    def rollback_failed(self, undo: UndoLog, error: Exception) -> NoReturn:
+    def rollback_failed(self, undo: UndoLog, error: BaseException) -> NoReturn:
         """The rollback hook raised: it is tried again, or waits for a person."""
         hide(error, secrets_of(self.task))
-        log.exception("the rollback of %s failed", self.attempt.run_id)
+        log.error("the rollback of %s failed: %s", self.attempt.run_id, record.told_trace(self.task, error))
         try:
             undo.failed(error)
         except LostOwnership as lost:
             self.late(lost)
+        except BadRequest as refused:
+            log.error("%s: what became of its undo entry could not be told: %s", self.attempt.run_id, refused)
         except LedgerUnavailable as away:
             self._leave(away)
         again = decide(ROLLBACK_RETRIES, error, self.attempt.failures)
+        said = words(record.tellable(error), REASON)
         if isinstance(again, Again):
-            reason = f"its rollback failed: {error}"
-            self._settle("rollback_retry", reason=reason[:REASON], delay=int(again.delay * 1000))
+            self._settle("rollback_retry", reason=f"its rollback failed: {said}", delay=int(again.delay * 1000))
         else:
-            self._settle("rollback_failed", reason=f"{again.reason}: {error}"[:REASON])
-        raise Ignore("the rollback failed")
+            self._settle("rollback_failed", reason=f"{again.reason}: {said}")
+        raise Ignore("the rollback failed") from None
+
+    def plainly(self, error: BaseException) -> NoReturn:
+        """What was to tell how the attempt ended has failed itself: tell at least that, and end the run."""
+        said = f"how it ended could not be told: {name_of(error)}: {words(error, REASON)}"
+        log.error("%s: %s", self.attempt.run_id, record.told_trace(self.task, error))
+        failure = RunEnded(said)
+        try:
+            if self.attempt.kind == "rollback":
+                self._settle("rollback_failed", reason=said)
+            else:
+                self._settle("failed", reason=said, error=record.described(self.task, failure), as_expected=0)
+        except BadRequest as refused:
+            self._leave(refused)
+        raise failure from error
 
     def late(self, lost: LostOwnership) -> NoReturn:
         """The run was taken over: whatever this attempt has to say is refused."""
         children.says(0)
+        self.attempt.left = True
         log.error("%s", lost)
         raise Ignore(str(lost)) from None
 
     def _leave(self, error: LedgerUnavailable) -> NoReturn:
         """The ledger did not hear how the attempt ended: its node finds an idle child, or is dead itself."""
         children.says(0)
+        self.attempt.left = True
         log.error("%s ended but could not settle; its node's lease decides: %s", self.attempt.run_id, error)
         raise Ignore("the ledger did not answer") from None
 
-    def _fail_for_good(self, reason: str, error: Exception) -> None:
+    def _fail_for_good(self, reason: str, error: BaseException) -> None:
         self._settle(
-            "failed", reason=reason[:REASON], error=self._described(error), as_expected=0,
-            meta=self._meta(error, "FAILURE", error),
+            "failed", reason=cut(reason, REASON), error=record.described(self.task, error), as_expected=0,
+            meta=record.failed(self.task, error),
         )  # fmt: skip
 
     def _try_again(self, error: BaseException, delay: float, reason: str, changed: str | None = None) -> None:
         self._settle(
-            "retry", reason=reason[:REASON], error=self._described(error), delay=int(max(0.0, delay) * 1000),
-            meta=self._meta(error, "RETRY", error), message=changed,
+            "retry", reason=cut(reason, REASON), error=record.described(self.task, error),
+            delay=int(max(0.0, delay) * 1000), meta=record.failed(self.task, error, "RETRY"), message=changed,
+            seal=seal(changed or ""),
         )  # fmt: skip
 
     def _settle(self, outcome: Outcome, *, following: dict[str, Any] | None = None, **data: Any) -> None:
@@ -158,6 +210,8 @@ class Settlement:
             self._ask(outcome, kept)
         except LostOwnership as lost:
             self.late(lost)
+        except BadRequest:
+            raise  # Redis is not away: `plainly` says it in other words
         except LedgerUnavailable as error:
             self._leave(error)
         children.says(0)
@@ -189,31 +243,5 @@ class Settlement:
         message = read_back(attempt.ask(store.read, "hget", self.task.ledger.row_key(attempt.run_id), "message"))
         args, kwargs, embed = message.body
         embed = {**embed, **{name: following.get(name) for name in LINKS}}
-        return {"message": message.with_body([args, kwargs, embed]).text(json.dumps), "linked": int(bool(following))}
-
-    def _described(self, error: BaseException) -> str:
-        """An error as the ledger keeps it."""
-        values = secrets_of(self.task)
-        return json.dumps({
-            "type": type(error).__name__, "message": cleared(str(error)[:ERROR_LIMIT], values=values),
-            "traceback": cleared(_trace(error), values=values), "retry_safe": getattr(error, "retry_safe", None),
-        })  # fmt: skip
-
-    def _meta(
-        self, result: Any, status: str, error: BaseException | None = None, following: dict[str, Any] | None = None
-    ) -> str:
-        """Celery's own record of the result, as its backend would store it once what follows is sent."""
-        task, request = self.task, self.task.request
-        if not task.meta_key(request.id) or request.ignore_result:
-            return ""
-        trace = cleared(_trace(error), values=secrets_of(task)) if error else None
-        stored = task.backend.encode_result(result, status) if error else result
-        meta = task.backend._get_result_meta(result=stored, state=status, traceback=trace, request=request)
-        meta["task_id"] = request.id
-        meta["children"] = [*(meta.get("children") or ()), *links.children(task.app, following or {})]
-        encoded = task.backend.encode(meta)
-        return encoded.decode() if isinstance(encoded, bytes) else str(encoded)
-
-
-def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))[-ERROR_LIMIT:]
+        text = message.with_body([args, kwargs, embed]).text(json.dumps)
+        return {"message": text, "seal": seal(text), "linked": int(bool(following))}

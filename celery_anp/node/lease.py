@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +20,9 @@ from celery.utils.log import get_logger
 from celery_anp.clock import boottime
 from celery_anp.errors import LedgerUnavailable
 from celery_anp.execution import children, identity
+from celery_anp.node.deaths import Deaths
 from celery_anp.node.reconcile import Body, Reconciler
+from celery_anp.process.place import System
 
 log = get_logger(__name__)
 
@@ -41,12 +43,21 @@ class Lease:
         app: the guarded app.
         kind: `worker` or `beat`.
         bodies: what the children are doing now.
+        queues: names of the queues that it serves now.
     """
 
-    def __init__(self, app: Any, kind: str, bodies: Callable[[], Iterable[Body]] = tuple) -> None:
+    def __init__(
+        self,
+        app: Any,
+        kind: str,
+        bodies: Callable[[], Iterable[Body]] = tuple,
+        queues: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self.app = app
         self.kind = kind
         self.bodies = bodies
+        self.queues = queues
+        self._served = "[]"
         self.seconds = app.ledger.lease / 1000
         self.ledger = app.ledger.separate(max(0.5, self.seconds / RENEWALS))
         self.reconciler = Reconciler(app, self.ledger, bodies, self.wake)
@@ -59,14 +70,14 @@ class Lease:
         self._fuse = threading.Thread(target=self._watch, name="anp-fuse", daemon=True)
 
     def start(self) -> None:
-        """Register, then renew in the background.
+        """Register, take back what died on this host, then renew in the background.
 
         Raises:
-            LedgerUnavailable: Redis does not answer or is too old.
+            LedgerUnavailable: Redis does not answer.
         """
-        self.ledger.store.check_server()
         identity.begin_tree()
         self._register()
+        Deaths(self.ledger).look()
         self._thread.start()
         self._fuse.start()
 
@@ -88,13 +99,20 @@ class Lease:
         node = str(uuid4())
         before = boottime()
         names = sorted(name for name in self.app.tasks if not name.startswith("celery."))
+        system = System()
         self.ledger.heartbeat(node, {
-            "kind": self.kind, "host": socket.gethostname(), "pid": str(os.getpid()), "tasks": json.dumps(names),
-            "release": self.app.release, "started": str(int(time.time() * 1000)),
-        }, news=dict(self.news))  # fmt: skip
+            "kind": self.kind, "host": system.host, "pid": str(os.getpid()), "place": str(system.here() or ""),
+            "app": self.app.identity, "tasks": json.dumps(names), "release": self.app.release,
+            "started": str(int(time.time() * 1000)), "lease": str(self.ledger.lease),
+        }, news=self._news())  # fmt: skip
         identity.become(node)
         self._renewed = before
         log.info("this %s is node %s with a lease of %g s", self.kind, node, self.seconds)
+
+    def _news(self) -> dict[str, str]:
+        with suppress(RuntimeError):  # they are changing just now: what it said last will do until the next renewal
+            self._served = json.dumps(sorted(self.queues()))
+        return {**self.news, "queues": self._served}
 
     def _loop(self) -> None:
         while True:
@@ -111,7 +129,7 @@ class Lease:
 
     def _renew(self) -> None:
         before = boottime()
-        rows = self.ledger.heartbeat(identity.current(), news=dict(self.news))
+        rows = self.ledger.heartbeat(identity.current(), news=self._news())
         if rows is None:
             self._return_as_new()
             return

@@ -28,7 +28,7 @@ from celery_anp.reliability.rollback import ROLLBACK_RETRIES
 log = get_logger(__name__)
 
 Rows = dict[str, tuple[int, str]]
-What = Literal["child", "limit", "unknown", "revoked"]
+What = Literal["child", "limit", "unknown", "other", "revoked"]
 #: What a hard time limit settles as: of a rollback or of the body, to be tried again or not.
 OUTCOMES: dict[tuple[bool, bool], Outcome] = {
     (False, True): "retry", (False, False): "failed", (True, True): "rollback_retry", (True, False): "rollback_failed",
@@ -123,6 +123,10 @@ class Reconciler:
         if report.what == "unknown":
             state = self.ledger.park(report.run_id)
             log.error("%s: this worker does not know its task; the run is now %s", report.run_id, state)
+            return
+        if report.what == "other":
+            self.ledger.nudge(report.run_id)
+            log.error("%s: %s; its own is rung", report.run_id, report.reason)
             return
         if report.what == "revoked":
             revoke.cancel(self.ledger, report.run_id)

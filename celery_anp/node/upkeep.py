@@ -13,18 +13,21 @@ from typing import Any
 from celery.utils.log import get_logger
 
 from celery_anp.errors import AnpError
+from celery_anp.node.deaths import Deaths
 from celery_anp.node.link_sender import LinkSender
 from celery_anp.node.outbox import Outbox
-from celery_anp.reliability.store import FULL_AT
+from celery_anp.node.room import Room
 from celery_anp.sending import publisher
 
 log = get_logger(__name__)
 
 #: Seconds between two rounds.
 INTERVAL = 1.0
-#: Every so many rounds: rows are pruned, and Redis' memory is looked at.
+#: Every so many rounds: rows are pruned, and Redis' memory is looked at; in each round while there is little room.
 PRUNE_EVERY = 60
 MEMORY_EVERY = 5
+#: The same for queues that nobody serves.
+QUEUES_EVERY = 5
 
 
 class Upkeep:
@@ -42,6 +45,8 @@ class Upkeep:
         self._round = 0
         self.outbox = Outbox(app)
         self.link_sender = LinkSender(app)
+        self.room = Room(self.ledger)
+        self.deaths = Deaths(self.ledger)
 
     def start(self) -> None:
         """Begin in the background."""
@@ -71,7 +76,7 @@ class Upkeep:
         Raises:
             LedgerUnavailable: Redis did not answer.
         """
-        self.ledger.reap()
+        self.deaths.look()
         self.ledger.promote()
         publisher.send(self.app, self.ledger.ring())
         for run_id in self.ledger.links_due():
@@ -79,15 +84,8 @@ class Upkeep:
         self.ledger.look_for_late()
         if self._round % PRUNE_EVERY == 0:
             self.ledger.prune()
-        if self._round % MEMORY_EVERY == 0:
-            self._watch_memory()
+        if self.room.tight or self._round % MEMORY_EVERY == 0:
+            self.room.look()
+        if self._round % QUEUES_EVERY == 0:
+            self.ledger.look_for_unserved()
         self._round += 1
-
-    def _watch_memory(self) -> None:
-        memory = self.ledger.store.read("info", "memory")
-        limit = int(memory.get("maxmemory") or 0)
-        full = bool(limit) and int(memory["used_memory"]) > FULL_AT * limit
-        if full:
-            log.error("Redis uses %s of %s bytes: nothing new is planned", memory["used_memory"], limit)
-            self.ledger.prune(10_000)
-        self.ledger.set_full(full)

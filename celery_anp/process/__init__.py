@@ -1,1 +1,1 @@
-"""Processes of the operating system: bound to us, in groups of their own, supervised."""
+"""Processes of the operating system: bound to us, in groups of their own, supervised, seen to be dead."""

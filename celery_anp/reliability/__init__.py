@@ -12,6 +12,7 @@ if it is repeatable, keyed by run id, guarded by the fence, or undoable.
       └──> blocked ────┘  └─(lost)─┘     └─> failed, cancelled, quarantined ──(hook)──> rolling_back
                                                                                            │
       decided without a body: skipped, expired, cancelled, sent          rolled_back <─────┴───> rollback_failed
+                                                    (nothing was undone: what it was before)
 
     queued, running ──(no living node knows the task, or the stored input does not fit it)──> parked
     parked ──(a node that knows the task came later)──> queued, or blocked where its lock is taken

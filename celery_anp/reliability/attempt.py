@@ -18,6 +18,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from celery_anp.clock import boottime
 from celery_anp.errors import BadResult, BadUsage, LedgerUnavailable, LimitExceeded
 from celery_anp.reliability.ledger import Ledger
+from celery_anp.wording import cut, words
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -25,6 +26,12 @@ T = TypeVar("T")
 
 #: Seconds between two tries while Redis is away.
 PAUSE = 0.2
+#: The largest number that is a progress.
+FURTHEST = 10.0**15
+#: Bytes of a name.
+LONGEST = 1000
+#: Bytes of what was given, in an error.
+SHOWN = 200
 
 
 @dataclass(slots=True)
@@ -53,6 +60,8 @@ class Attempt:
     undo_limit: int
     entry_limit: int
     settled: bool = False
+    #: Its end is not ours to tell any more: the run was taken over, or the ledger did not hear it.
+    left: bool = False
     #: What follows in its canvas, as its row knows it; empty where nothing does.
     links: Mapping[str, Any] = field(default_factory=dict)
     #: How often it has added a part to its chord.
@@ -62,7 +71,7 @@ class Attempt:
     #: Numbers its undo entries, so that one is kept once however often it is sent.
     _entries: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do a step once per run; later attempts get its stored result.
 
         Args:
@@ -77,8 +86,9 @@ class Attempt:
         Raises:
             LostOwnership: the attempt does not own the run any more.
             BadResult: the result is not JSON.
-            BadUsage: this body had the step's result before; the function is not called.
+            BadUsage: this body had the step's result before, or the name is no text; the function is not called.
         """
+        _check_name(name, "step")
         if name in self._given:
             raise BadUsage(
                 f"Step {name!r} has been done in this body",
@@ -90,9 +100,9 @@ class Attempt:
             value = function(*args, **kwargs)
             try:
                 text = json.dumps(value)
-            except (TypeError, ValueError) as error:
+            except Exception as error:  # also of a value's own
                 raise BadResult(
-                    f"The result of step {name!r} cannot be kept", expected="JSON values", given=str(error)
+                    f"The result of step {name!r} cannot be kept", expected="JSON values", given=words(error, SHOWN)
                 ) from None
             self.record("step", name, text)
             self._steps[name] = text
@@ -109,12 +119,14 @@ class Attempt:
         Raises:
             LostOwnership: the attempt does not own the run any more.
             LimitExceeded: the entry, or all entries of the attempt, are too large; the effect must not happen.
+            BadUsage: the name is no text; the effect must not happen.
         """
+        _check_name(name, "undo entry")
         try:
             text = json.dumps({"name": name, "data": data, "attempt": self.number, "entry": next(self._entries)})
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # also of a value's own
             raise LimitExceeded(
-                f"Undo entry {name!r} cannot be kept", expected="JSON values", given=str(error)
+                f"Undo entry {name!r} cannot be kept", expected="JSON values", given=words(error, SHOWN)
             ) from None
         if len(text) > self.entry_limit:
             raise LimitExceeded(
@@ -128,12 +140,17 @@ class Attempt:
                 expected=f"at most {self.undo_limit} bytes for an attempt; do less in one run, or undo it another way",
             )
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: float, total: float) -> None:
         """Tell how far the run is.
 
         Raises:
             LostOwnership: the attempt does not own the run any more.
+            BadUsage: one of the two is no finite number.
         """
+        for number in (done, total):
+            if not isinstance(number, (int, float)) or not -FURTHEST <= number <= FURTHEST:
+                given = f"{words(done, SHOWN)} of {words(total, SHOWN)}"
+                raise BadUsage("This progress cannot be told", expected="two numbers, done and total", given=given)
         self.record("progress", done, total)
 
     @property
@@ -141,7 +158,7 @@ class Attempt:
         """Whether someone asked this run to end early. A rollback is what then follows, and does not end early."""
         return self.kind == "run" and bool(self.ask(self.ledger.cancel_mark, self.run_id))
 
-    def record(self, what: str, *values: str | int) -> str:
+    def record(self, what: str, *values: str | float) -> str:
         """Record something of this attempt; see `Ledger.record`."""
         return self.ask(self.ledger.record, self.run_id, self.node, self.fence, what, *values)
 
@@ -171,3 +188,12 @@ class Attempt:
                     log.warning("%s asks the ledger again until its lease is over: %s", self.run_id, error)
                 told = True
                 time.sleep(PAUSE)
+
+
+def _check_name(name: object, what: str) -> None:
+    if not isinstance(name, str) or cut(name, LONGEST) != name:
+        raise BadUsage(
+            f"The name of a {what} cannot be used",
+            expected=f"a text of at most {LONGEST} bytes",
+            given=words(name, SHOWN),
+        )

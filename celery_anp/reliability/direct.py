@@ -74,7 +74,7 @@ class Connection:
             if self._socket is None:
                 self._open()
             return self._asked(commands)
-        except BaseException:  # also of an answer that is no text: what is left of it is not the next one's
+        except BaseException:  # whatever it is: what is left of an answer is not the next one's
             self.close()
             raise
 
@@ -129,7 +129,7 @@ class Connection:
         line = self._answers.readline()
         if not line.endswith(b"\r\n"):
             raise ConnectionError("Connection closed by server.")
-        kind, said = line[:1], line[1:-2].decode("utf-8")
+        kind, said = line[:1], line[1:-2].decode("utf-8", keyspace.HALVES)
         if line.startswith(CROWDED):
             raise ConnectionError(said)
         if kind in b"$*":
@@ -144,7 +144,7 @@ class Connection:
         held = self._answers.read(size + 2)
         if len(held) < size + 2:
             raise ConnectionError("Connection closed by server.")
-        return held[:-2].decode("utf-8")
+        return held[:-2].decode("utf-8", keyspace.HALVES)
 
 
 class DirectStore(Keyspace):
@@ -201,6 +201,8 @@ class DirectStore(Keyspace):
                 if pause is None:
                     raise keyspace.silent(str(error)) from error
                 time.sleep(pause)
+            except UnicodeError as error:
+                raise keyspace.impossible(str(error)) from error
             else:
                 return answers
         raise AssertionError("the last try raises")
@@ -214,7 +216,7 @@ def _login(asked: SplitResult) -> list[tuple[str, ...]]:
 
 
 def _packed(command: Sequence[Any]) -> bytes:
-    words = [word if isinstance(word, bytes) else str(word).encode("utf-8") for word in command]
+    words = [word if isinstance(word, bytes) else str(word).encode("utf-8", keyspace.HALVES) for word in command]
     return b"".join([b"*%d\r\n" % len(words), *(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)])
 
 
@@ -254,7 +256,7 @@ def _told(said: str) -> AnpError:
         return keyspace.full()
     if said.startswith(FORBIDDEN):
         return keyspace.refused(said)
-    return keyspace.not_now(said) if keyspace.NOT_NOW.search(said) else keyspace.impossible(said)
+    return keyspace.said_no(said)
 
 
 def _not_let_in(said: str) -> AnpError:

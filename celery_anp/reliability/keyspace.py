@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from celery_anp.errors import LedgerFull, LedgerUnavailable
+from celery_anp.errors import BadRequest, LedgerFull, LedgerUnavailable
 
 #: The oldest Redis that the scripts run on.
 OLDEST = (6, 2)
@@ -28,11 +28,19 @@ SHARED = ("base", "alarms", "index", "results", "keeping", "ending", "lock", "no
 PLANNING = frozenset({"plan", "tick", "backfill"})
 #: Upper ends of the buckets of lateness, in milliseconds; beyond the last one it is `inf`. Metrics read them too.
 LATE = (100, 500, 1000, 5000, 15000, 60000, 300000)
+#: Part of Redis' memory limit at which nothing new is planned.
+FULL_AT = 0.8
 #: What Python gives to the scripts, before their first file.
-GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}"
+GIVEN = f"local LATE = {{ {', '.join(map(str, LATE))} }}\nlocal FULL_AT = {FULL_AT}"
 #: A Redis that answers and does nothing for now, as it says so. Redis 6.2 wraps what a script says:
 #: "Error running script (…): @user_script: 9: -READONLY You can't …".
-NOT_NOW = re.compile(r"(?:^|: -)(?:BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN) ")
+NOT_NOW = re.compile(r"(?:^|: -)(?:BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY) ")
+#: What only a Redis says that is a cluster.
+CLUSTERED = re.compile(
+    r"(?:^|: -)(?:ASK|CLUSTERDOWN|CROSSSLOT|MOVED|TRYAGAIN) |in cluster mode|access a non local key in a cluster"
+)
+#: Bytes that are no UTF-8, in keys and values: read as half letters, and written as the same bytes again.
+HALVES = "surrogateescape"
 SCRIPTS = Path(__file__).with_name("scripts")
 
 
@@ -112,6 +120,7 @@ class Keyspace(ABC):
 
         Raises:
             LedgerFull: Redis is near its memory limit.
+            BadRequest: Redis cannot do this.
             LedgerUnavailable: Redis did not answer, is too old, or refused us.
         """
 
@@ -126,6 +135,7 @@ class Keyspace(ABC):
             Its answer.
 
         Raises:
+            BadRequest: Redis cannot do this.
             LedgerUnavailable: Redis did not answer or refused us.
         """
         return self.several([(command, *arguments)])[0]
@@ -135,12 +145,18 @@ class Keyspace(ABC):
         """Plain commands in one round trip; each as `read` takes it.
 
         Raises:
+            BadRequest: Redis cannot do this.
             LedgerUnavailable: Redis did not answer or refused us.
         """
 
     def rows(self, keys: Sequence[str]) -> list[dict[str, str]]:
         """Several hashes in one round trip, in the order asked for."""
         return self.several([("hgetall", key) for key in keys])
+
+    def fields(self, keys: Sequence[str], *names: str) -> list[dict[str, str]]:
+        """Some fields of several hashes in one round trip, in the order asked for; what is not there is empty."""
+        found = self.several([("hmget", key, *names) for key in keys])
+        return [{name: value or "" for name, value in zip(names, values, strict=True)} for values in found]
 
     def check_server(self) -> str:
         """The version of the server.
@@ -149,9 +165,12 @@ class Keyspace(ABC):
             Its version, e.g. `8.0.1`.
 
         Raises:
-            LedgerUnavailable: it does not answer, or is older than 6.2.
+            LedgerUnavailable: it does not answer, is older than 6.2, or is a cluster.
         """
-        version = str(self.read("info", "server")["redis_version"])
+        told = self.read("info", "server")
+        version = str(told["redis_version"])
+        if is_cluster(told):
+            raise clustered("redis_mode is cluster")
         if too_old(version):
             raise LedgerUnavailable(
                 "This Redis is too old", expected="Redis 6.2 or newer", given=version, retry_safe=False
@@ -162,6 +181,11 @@ class Keyspace(ABC):
 def too_old(version: str) -> bool:
     """Whether a Redis of this version, such as `8.0.1`, lacks what the scripts need."""
     return tuple(int(part) for part in version.split(".")[:2]) < OLDEST
+
+
+def is_cluster(told: Mapping[str, Any]) -> bool:
+    """Whether a server whose `INFO` this is spreads its keys over several: a script, and kombu, need all on one."""
+    return str(told.get("redis_mode")) == "cluster"
 
 
 # -- Redis' refusals in the ledger's words --------------------------------------------------------------------------
@@ -191,12 +215,29 @@ def silent(given: str) -> LedgerUnavailable:
     )
 
 
+def clustered(given: str) -> LedgerUnavailable:
+    """It is a cluster."""
+    return LedgerUnavailable(
+        "This Redis is a cluster, which neither Celery nor the ledger's scripts can use",
+        expected="one Redis (cluster-enabled no), with sentinels where it shall fail over",
+        given=given,
+        retry_safe=False,
+    )
+
+
+def said_no(given: str) -> LedgerUnavailable:
+    """It answered with an error that is about neither memory nor rights: it is a cluster, busy, or cannot do this."""
+    if CLUSTERED.search(given):
+        return clustered(given)
+    return not_now(given) if NOT_NOW.search(given) else impossible(given)
+
+
 def not_now(given: str) -> LedgerUnavailable:
     """It answers, and does nothing for now."""
     expected = "a master that is not busy, with room in memory and on its disk"
     return LedgerUnavailable("Redis does nothing for us now", expected=expected, given=given)
 
 
-def impossible(given: str) -> LedgerUnavailable:
+def impossible(given: str) -> BadRequest:
     """It does not do this at all."""
-    return LedgerUnavailable("Redis could not do what was asked", given=given, retry_safe=False)
+    return BadRequest("Redis could not do what was asked", given=given)

@@ -6,12 +6,13 @@ What it promises is in the package docstring; each script opens with its keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_anp.errors import KeyConflict, LostOwnership, Refused, Retired, StateLost
 from celery_anp.reliability.keyspace import TIMEOUT, Keyspace, fresh
+from celery_anp.reliability.overrides import signed
 from celery_anp.reliability.reader import Reader
 from celery_anp.reliability.records import (
     DAY,
@@ -143,7 +144,7 @@ class Ledger(Reader):
 
     # -- the life of an attempt -------------------------------------------------------------------
 
-    def begin(self, run_id: str, node: str, child: str, token: str) -> Begun | str:
+    def begin(self, run_id: str, node: str, child: str, token: str, seal: str, used: str) -> Begun | str:
         """Begin an attempt.
 
         Args:
@@ -151,11 +152,14 @@ class Ledger(Reader):
             node: this node's id; its lease must be alive.
             child: this process, as the node can find it again.
             token: unique for this delivery of the message.
+            seal: of the message that came; empty for one that no row has written.
+            used: JSON of what was used of it before the body (begin.lua).
 
         Returns:
-            The attempt, or a word why there is none: `gone`, `lease`, or the row's state.
+            The attempt, or a word why there is none: `gone`, `lease`, `other` (the message is not the row's, whose own
+            is sent), or the row's state.
         """
-        word, *answer = self.store.call("begin", run_id, node, child, token)
+        word, *answer = self.store.call("begin", run_id, node, child, token, seal, used)
         if word == "no":
             return str(answer[0])
         fence, attempt, failures, kind, message = answer
@@ -170,14 +174,15 @@ class Ledger(Reader):
             fence: the attempt's fence.
             outcome: how it ended.
             **data: `reason`, `result` and `error` (JSON text), `as_expected` (0 or 1), `meta` (Celery's record),
-                `delay` (ms until a retry), `message` (with a changed input), `linked` (whether that message
-                carries links).
+                `delay` (ms until a retry), `message` (with a changed input), its `seal`, `linked` (whether
+                that message carries links).
 
         Returns:
             The state the run has now.
 
         Raises:
             LostOwnership: the attempt does not own the run any more.
+            BadRequest: Redis cannot store this.
         """
         # half a letter, as in the name of a file that is no UTF-8: Redis reads no JSON with it, and nobody could settle
         text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
@@ -190,7 +195,7 @@ class Ledger(Reader):
             )
         return str(state)
 
-    def record(self, run_id: str, node: str, fence: int, what: str, *values: str | int) -> str:
+    def record(self, run_id: str, node: str, fence: int, what: str, *values: str | float) -> str:
         """Record an undo entry, a step, progress, or an undo outcome (record.lua).
 
         Returns:
@@ -242,9 +247,36 @@ class Ledger(Reader):
         """The node leaves in order; its unfinished rows go back without a loss."""
         self.store.call("goodbye", node, reason)
 
-    def reap(self, most: int = 500) -> None:
-        """Take back the runs of dead nodes."""
-        self.store.call("reap", self.lease, most)
+    def reap(self, most: int = 500, host: str = "") -> dict[str, str]:
+        """Take back the runs of nodes whose lease is over.
+
+        Args:
+            most: rows that are taken back now.
+            host: whose nodes are asked for; empty for none.
+
+        Returns:
+            The nodes that live on that host, and where, as `process.place.Place` reads it.
+        """
+        return self._reap(most, host)
+
+    def reap_proved(self, node: str, host: str, reason: str, gone: Mapping[str, str]) -> None:
+        """Take back the runs of a node whose death is proved; it leaves with the last.
+
+        Args:
+            node: the node.
+            host: where it lived.
+            reason: the proof, for the history of its runs.
+            gone: its runs whose child is gone too, with the fence and the child that `held` gave for them.
+        """
+        self._reap(500, host, node, reason, *(text for pair in gone.items() for text in pair))
+
+    def _reap(self, most: int, host: str, *proved: str) -> dict[str, str]:
+        listed = self.store.call("reap", self.lease, most, host, *proved)
+        return dict(zip(listed[::2], listed[1::2], strict=True))
+
+    def held(self, node: str) -> dict[str, str]:
+        """The runs that a node holds, each with its `<fence>|<child>`."""
+        return dict(self.store.read("hgetall", self.store.key(f"running:{node}")))
 
     def promote(self, most: int = 500) -> None:
         """Make ready what is due; give locks without a holder to who waits."""
@@ -261,6 +293,17 @@ class Ledger(Reader):
     def nudge(self, run_id: str) -> None:
         """The message of a run went down with a child before it began: do not wait for the grace."""
         self.store.call("nudge", run_id)
+
+    def amend(self, run_id: str, seal: str, text: str, new_seal: str) -> bool:
+        """A run's message has got more headers on its way; its row keeps them if it has not begun.
+
+        Args:
+            run_id: the run.
+            seal: of the message as its row had it.
+            text: the whole message anew.
+            new_seal: its seal.
+        """
+        return bool(self.store.call("amend", run_id, seal, text, new_seal))
 
     def park(self, run_id: str) -> str:
         """A worker got a run whose task it does not know; returns the state the run has now."""
@@ -282,6 +325,10 @@ class Ledger(Reader):
         """The next links of a run are sent."""
         self.store.call("links", "done", run_id)
 
+    def look_for_unserved(self) -> int:
+        """Tell of queues on which runs wait and that no living worker serves; returns how many there are."""
+        return int(self.store.call("unserved", self.lease))
+
     def look_for_late(self, most: int = 500) -> int:
         """Tell of schedules that should have succeeded by now; returns how many became late."""
         return int(self.store.call("late", most))
@@ -290,12 +337,29 @@ class Ledger(Reader):
         """Drop rows from the indexes whose time to be kept is over; returns how many."""
         return int(self.store.call("prune", most))
 
-    def set_full(self, full: bool) -> None:
-        """Refuse planning while Redis is near its memory limit, or allow it again."""
-        if full:
-            self.store.read("set", self.store.key("full"), "1", 60)
-        else:
-            self.store.read("delete", self.store.key("full"))
+    def make_room(self, over: int, most: int) -> tuple[int, int, int]:
+        """Forget the oldest finished rows, or first what Celery keeps of runs whose rows are gone.
+
+        Args:
+            over: so many of the oldest rows are passed over: they had to stay.
+            most: rows that are looked at.
+
+        Returns:
+            How many were forgotten, how many rows were looked at, and how many of these had to stay.
+        """
+        forgot, looked, stayed = self.store.call("make_room", over, most)
+        return int(forgot), int(looked), int(stayed)
+
+    def set_full(self, full: bool, *, used: int = 0, limit: int = 0, dropped: int = 0) -> None:
+        """Refuse planning while Redis is near its memory limit, or allow it again; tell who is to be told.
+
+        Args:
+            full: whether it is refused.
+            used: bytes that Redis uses.
+            limit: bytes that it may; 0 for no limit.
+            dropped: rows that were dropped just now, to make room.
+        """
+        self.store.call("memory", used, limit, int(full), dropped)
 
     # -- operators --------------------------------------------------------------------------------
 
@@ -312,12 +376,29 @@ class Ledger(Reader):
             The run after it.
 
         Raises:
+            BadUsage: who or why cannot be kept.
             UnknownName: there is no such run.
             Refused: its state forbids it.
         """
+        signed(by, note)
         word, state = self.store.call("operate", run_id, what, by, note, fresh())
         if word == "gone":
             raise self.unknown(run_id)
         if word == "refused":
             raise Refused(f"{what} of {run_id} is not possible", expected=_WHEN[what], given=f"a run that is {state}")
         return self.run(run_id)
+
+    def cancel(self, run_ids: Sequence[str], states: Collection[str], by: str, note: str = "") -> int:
+        """Cancel many runs in one script: a batch, of at most some hundreds.
+
+        Args:
+            run_ids: the runs.
+            states: a run that is in none of them any more is left alone.
+            by: who asks.
+            note: why.
+
+        Returns:
+            How many were cancelled.
+        """
+        reason = f"cancel by {by}{f': {note}' if note else ''}"
+        return int(self.store.call("cancel", reason, f",{','.join(states)},", *run_ids))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from celery_anp.errors import OtherApp
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.overrides import Backfill, read_backfills
 
@@ -21,11 +22,14 @@ BATCH = 500
 class Generation:
     """The answer to who is live."""
 
-    #: `current`: we are; `taken`: we are from now on; `retired`: others are.
-    word: Literal["current", "taken", "retired"]
+    #: `current`: we are; `taken`: we are from now on; `retired`: others are; `foreign`: those of another app.
+    word: Literal["current", "taken", "retired", "foreign"]
     number: int
     digest: str
     release: str
+    #: Whose they are, and how many.
+    app: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +53,41 @@ class Live:
     def __init__(self, store: Keyspace) -> None:
         self.store = store
 
-    def adopt(self, digest: str, release: str, *, fresh: bool) -> Generation:
+    def adopt(self, digest: str, release: str, *, fresh: bool, app: str = "") -> Generation:
         """Ask to be live.
 
         Args:
             digest: of our schedules.
             release: ours; empty in development.
             fresh: they were just read, and replace others of the same release.
+            app: whose they are; empty is not compared.
 
         Returns:
             Who is live now.
         """
-        word, number, live, of = self.store.call("adopt", digest, release, int(fresh))
-        return Generation(word, int(number), live, of)
+        word, number, live, of, owner, count = self.store.call("adopt", digest, release, int(fresh), app)
+        return Generation(word, int(number), live, of, owner, int(count))
+
+    def refuse_other(self, app: str) -> None:
+        """Refuse an app where another one's schedules are live.
+
+        Raises:
+            OtherApp: they are; says whose, and what to do.
+        """
+        found = self.adopt("", "", fresh=False, app=app)
+        if found.word == "foreign":
+            raise other_app(app, found, self.store.prefix)
+
+    def take_over(self, app: str) -> str:
+        """From now on an app owns the schedules; those of another one end. Returns who owned them, or empty."""
+        return str(self.store.call("take_over", app))
 
     def current(self) -> Generation | None:
         """Who is live, or None."""
         held = self.store.read("hgetall", self.store.key("generation"))
-        return Generation("current", int(held["number"]), held["digest"], held["release"]) if held else None
+        if "digest" not in held:  # none, or an app has just taken over
+            return None
+        return Generation("current", int(held["number"]), held["digest"], held["release"], held.get("app", ""))
 
     def declared(self) -> dict[str, str]:
         """By schedule how it is declared, JSON."""
@@ -117,3 +138,21 @@ class Live:
             ]
         )
         return Wishes(digest or "", int(reloads or 0), read_backfills(backfills))
+
+
+def other_app(app: str, found: Generation, prefix: str) -> OtherApp:
+    """The error for an app that shares the ledger of another one.
+
+    Args:
+        app: the one that is refused.
+        found: what is live.
+        prefix: of the ledger's keys.
+    """
+    prefix = prefix.partition(":")[0]
+    return OtherApp(
+        f"The ledger under the prefix {prefix!r} is that of the app {found.app!r}, so the app {app!r} is refused",
+        expected=f"ANP_PREFIX, another one than {prefix!r}, for each process and command of {app!r}, and queues or a "
+        f"database of its own; or, if {app!r} takes the place of {found.app!r} for good, "
+        "`anp schedules reload --take-over`",
+        given=f"{found.count} live schedules of {found.app!r}, which stay as they are",
+    )

@@ -49,6 +49,10 @@ class Opened:
         """One of its properties; None without it."""
         return self.whole["properties"].get(name)
 
+    def with_headers(self, headers: dict[str, Any]) -> Opened:
+        """The same with other headers; the stamp stays the first, as its place."""
+        return replace(self, whole={**self.whole, "headers": {**self.headers, **headers}})
+
     def with_body(self, body: list[Any]) -> Opened:
         """The same with another body."""
         return replace(self, body=body)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from celery_anp import bounds
 from celery_anp.errors import Refused
 from celery_anp.reliability.keyspace import Keyspace, fresh
 from celery_anp.reliability.run import iso, moment
@@ -125,9 +126,11 @@ class Overrides:
             The override after it.
 
         Raises:
+            BadUsage: who, why or how long cannot be kept.
             Refused: what holds now forbids it.
         """
-        span = "" if seconds is None else int(seconds * 1000)
+        span = "" if seconds is None else int(bounds.seconds(seconds, "The length of a pause", least=0.001) * 1000)
+        signed(by, note)
         word, answer = self.store.call("hand", schedule, what, by, note, span, fresh())
         if word == "refused":
             given = f"{schedule}, which is {'neither paused nor disabled' if answer == 'none' else answer}"
@@ -142,8 +145,10 @@ class Overrides:
         """Order a backfill; beat goes on with it, also after a restart.
 
         Raises:
+            BadUsage: who or why cannot be kept.
             Refused: another one of this schedule is under way.
         """
+        signed(wanted.by, note)
         if not self.store.call("order", schedule, json.dumps(asdict(wanted)), wanted.by, note):
             raise Refused(
                 f"A backfill of {schedule} is under way already",
@@ -154,10 +159,26 @@ class Overrides:
         """End a backfill: what it planned goes on, nothing more is planned.
 
         Raises:
+            BadUsage: who or why cannot be kept.
             Refused: there is none.
         """
+        signed(by, note)
         if not self.store.call("order", schedule, "", by, note):
             raise Refused(f"There is no backfill of {schedule} to stop")
+
+
+def signed(by: str, note: str) -> None:
+    """Refuse a signature that cannot be kept.
+
+    Args:
+        by: who answers for what is done.
+        note: why; it may be empty.
+
+    Raises:
+        BadUsage: it is no text, too long, or cannot be printed.
+    """
+    bounds.name(by, "Who answers for it (--by)")
+    bounds.note(note, "The note (--note)")
 
 
 def read_backfills(raw: Mapping[str, str]) -> dict[str, Backfill]:

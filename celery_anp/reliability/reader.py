@@ -8,11 +8,28 @@ from celery_anp.errors import UnknownName, did_you_mean
 from celery_anp.reliability import nodes
 from celery_anp.reliability.keyspace import Keyspace
 from celery_anp.reliability.nodes import Node
-from celery_anp.reliability.records import Keeping
-from celery_anp.reliability.run import STATES, Run, UndoEntry, from_row
+from celery_anp.reliability.reading import from_row
+from celery_anp.reliability.records import Filter, Keeping, Memory
+from celery_anp.reliability.run import STATES, Run, UndoEntry
 
-#: Rows that are looked through at a time.
+#: Rows that are looked through at a time: whole ones, and a few fields of them.
 PAGE = 200
+MANY = 1000
+
+
+def states_of(text: str) -> frozenset[str]:
+    """States as they are asked for, with commas between them; none of an empty text.
+
+    Raises:
+        UnknownName: no such state exists.
+    """
+    states = frozenset(word.strip() for word in text.split(",") if word.strip())
+    for state in sorted(states - STATES):
+        raise UnknownName(
+            f"There is no state {state!r}.{did_you_mean(state, STATES)}",
+            expected=", ".join(sorted(STATES)),
+        )
+    return states
 
 
 class Reader:
@@ -49,16 +66,20 @@ class Reader:
         state: str | None = None,
         task: str | None = None,
         schedule: str | None = None,
+        queue: str | None = None,
         since: int | None = None,
+        until: int | None = None,
     ) -> list[Run]:
         """Runs, the newest first.
 
         Args:
             limit: at most so many.
-            state: only these.
+            state: only these; several with commas between them.
             task: only runs of this task.
             schedule: only ticks of this schedule.
+            queue: only runs on this queue.
             since: only runs planned at or after this time (ms).
+            until: only runs planned before this time (ms).
 
         Returns:
             The runs, without their undo entries.
@@ -66,30 +87,36 @@ class Reader:
         Raises:
             UnknownName: no such state exists.
         """
-        if state is not None and state not in STATES:
-            raise UnknownName(
-                f"There is no state {state!r}.{did_you_mean(state, STATES)}",
-                expected=", ".join(sorted(STATES)),
-            )
+        wanted = Filter(states_of(state or ""), task or "", schedule or "", queue or "", since, until)
         found: list[Run] = []
-        for ids in self._pages(schedule):
+        for ids in self._pages(schedule, PAGE):
             rows = self.store.rows([self.row_key(run_id) for run_id in ids])
             for run_id, row in zip(ids, rows, strict=True):
-                if since is not None and int(row.get("created") or 0) < since and row:
+                if since is not None and row.get("created", "").isdecimal() and int(row["created"]) < since:
                     return found
-                if not row.get("state") or state not in (None, row["state"]) or task not in (None, row.get("task")):
-                    continue
-                found.append(from_row(run_id, row))
+                if wanted.fits(row):
+                    found.append(from_row(run_id, row))
                 if len(found) == limit:
                     return found
         return found
 
-    def _pages(self, schedule: str | None) -> Iterable[list[str]]:
+    def ids(self, wanted: Filter) -> list[str]:
+        """The ids of all runs that are meant, the newest first; without their messages, so that many are soon read."""
+        found: dict[str, None] = {}  # a page begins with what the last one had where rows have come meanwhile
+        for ids in self._pages(wanted.schedule, MANY):
+            rows = self.store.fields([self.row_key(run_id) for run_id in ids], *Filter.FIELDS)
+            found |= {run_id: None for run_id, row in zip(ids, rows, strict=True) if wanted.fits(row)}
+            created = [int(row["created"]) for row in rows if row["created"]]
+            if wanted.since is not None and created and max(created) < wanted.since:
+                break
+        return list(found)
+
+    def _pages(self, schedule: str | None, size: int) -> Iterable[list[str]]:
         index = self.store.key(f"schedule:{schedule}" if schedule else "runs")
         start = 0
-        while ids := self.store.read("zrevrange", index, start, start + PAGE - 1):
+        while ids := self.store.read("zrevrange", index, start, start + size - 1):
             yield ids
-            start += PAGE
+            start += size
 
     def nodes(self) -> list[Node]:
         """The living nodes."""
@@ -141,6 +168,16 @@ class Reader:
             task, _, what = key.rpartition("|")
             found.setdefault(task, {})[what] = int(value)
         return found
+
+    def memory(self) -> Memory:
+        """How much of its memory Redis uses, and what was dropped for want of it."""
+        told, full, said = self.store.several(
+            [("info", "memory"), ("get", self.store.key("full")), ("hgetall", self.store.key("memory"))]
+        )
+        return Memory(
+            int(told["used_memory"]), int(told.get("maxmemory") or 0), bool(full), int(said.get("dropped") or 0),
+            int(said.get("dropped_at") or 0),
+        )  # fmt: skip
 
     def unfinished(self) -> dict[str, int]:
         """How many runs wait (queued, delayed, blocked), are with a node (running), or are parked."""

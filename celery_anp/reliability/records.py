@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Outcome = Literal[
     "succeeded", "failed", "retry", "requeue", "cancelled", "rolled_back", "rollback_retry", "rollback_failed", "parked"
@@ -31,6 +31,8 @@ class Message:
     #: The broker's list that it goes to.
     list: str
     queue: str
+    #: What tells its text from every other one but for the stamp: who begins the run shows it.
+    seal: str = ""
     #: It carries links: callbacks, errbacks, a chain or a chord.
     linked: bool = False
     #: The queue is no plain list, so that no script can put it there.
@@ -154,7 +156,7 @@ class Begun:
     attempt: int
     failures: int
     kind: Literal["run", "rollback"]
-    #: The row's message where the input was changed by a retry, else empty.
+    #: The row's own message for who came with another one, else empty.
     message: str
 
 
@@ -190,6 +192,55 @@ class Keeping:
     rows: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which runs are meant; what is empty or None is not asked for."""
+
+    states: frozenset[str] = frozenset()
+    task: str = ""
+    schedule: str = ""
+    queue: str = ""
+    #: Planned at or after, and before, these times (ms).
+    since: int | None = None
+    until: int | None = None
+
+    #: The fields of a row that `fits` looks at.
+    FIELDS: ClassVar[tuple[str, ...]] = ("state", "task", "schedule", "queue", "created")
+
+    def fits(self, row: Mapping[str, str]) -> bool:
+        """Whether a run with these fields of its row is meant; one whose row is gone never is."""
+        if not row.get("state") or (self.states and row["state"] not in self.states):
+            return False
+        asked = {"task": self.task, "schedule": self.schedule, "queue": self.queue}
+        if any(wanted and row.get(name) != wanted for name, wanted in asked.items()):
+            return False
+        created = int(row.get("created") or 0)
+        return (self.since is None or created >= self.since) and (self.until is None or created < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much of its memory Redis uses, in bytes, and what that has cost."""
+
+    used: int
+    #: 0 for no limit.
+    limit: int
+    #: Planning is refused.
+    full: bool
+    #: Rows dropped before their time, to make room, since the ledger began; and the time (ms) of the last one.
+    dropped: int = 0
+    dropped_at: int = 0
+
+    @property
+    def share(self) -> float:
+        """Part of its limit that is used; 0 where it has none."""
+        return self.used / self.limit if self.limit else 0.0
+
+    def said(self) -> str:
+        """In words."""
+        return f"{self.share:.0%} of its {self.limit / 2**20:.0f} MiB"
+
+
 def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
     """A run as the scripts plan it (planning.lua): what stands at its default is left out."""
     row: dict[str, Any] = {
@@ -220,8 +271,8 @@ def _of_message(message: Message | None) -> dict[str, Any]:
     if message is None:
         return {}
     return {
-        "message": message.text, "list": message.list, "queue": message.queue, "linked": int(message.linked),
-        "by_kombu": int(message.by_kombu),
+        "message": message.text, "seal": message.seal, "list": message.list, "queue": message.queue,
+        "linked": int(message.linked), "by_kombu": int(message.by_kombu),
     }  # fmt: skip
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
+from numbers import Real
 
+from celery_anp.bounds import CENTURY, shown
 from celery_anp.errors import AnpError, BadDeclaration
+from celery_anp.wording import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +36,17 @@ class Retries:
     never: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
-        wrong = [
-            (self.max < 0, "max", "0 or more", self.max),
-            (self.first < 0, "first", "0 seconds or more", self.first),
-            (self.factor < 1, "factor", "1 or more", self.factor),
-            (self.ceiling < self.first, "ceiling", "at least `first`", self.ceiling),
-            (not 0 <= self.jitter < 1, "jitter", "from 0 to below 1", self.jitter),
-        ]
-        for bad, name, expected, given in wrong:
-            if bad:
-                raise BadDeclaration(f"Retries: {name} cannot be used", expected=expected, given=repr(given))
+        checks = (
+            ("max", lambda most: isinstance(most, int) and most >= 0, "a whole number, 0 or more"),
+            ("first", lambda first: 0 <= first <= CENTURY, "0 seconds or more"),
+            ("factor", lambda factor: 1 <= factor < math.inf, "1 or more"),
+            ("ceiling", lambda ceiling: self.first <= ceiling <= CENTURY, "at least `first`, at most a century"),
+            ("jitter", lambda jitter: 0 <= jitter < 1, "from 0 to below 1"),
+        )
+        for name, fits, expected in checks:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real) or not fits(value):
+                raise BadDeclaration(f"Retries: {name} cannot be used", expected=expected, given=shown(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def decide(policy: Retries, error: BaseException, failures: int, chance: float |
     Returns:
         When to try again, or why not.
     """
-    name = type(error).__name__
+    name = name_of(error)
     if isinstance(error, AnpError) and error.retry_safe is False:
         return GiveUp(f"{name}: trying again will not help")
     if isinstance(error, policy.never) or not isinstance(error, policy.on):

@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from celery_anp.errors import Refused
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.retry import Retries
 from celery_anp.reliability.run import UndoEntry
+from celery_anp.wording import name_of, words
 
+#: Bytes of the note why an entry was not undone.
+NOTE = 500
 #: A rollback is tried this often before it waits for a person.
 ROLLBACK_RETRIES = Retries(max=4, first=1.0, factor=3.0, ceiling=60.0)
 
@@ -30,7 +34,7 @@ class Entry:
 
     def skip(self, why: str) -> None:
         """There is nothing to undo, and this is why."""
-        self.skipped = why
+        self.skipped = words(why, NOTE)
 
 
 class UndoLog:
@@ -52,6 +56,8 @@ class UndoLog:
             kept = self._entries[index]
             if kept.outcome in ("undone", "skipped"):
                 continue
+            if not kept.attempt:
+                raise Refused(f"Undo entry {index} of {self._attempt.run_id} cannot be read", given=str(kept.data))
             self._current = Entry(kept.name, kept.data, index)
             yield self._current
             self._mark("skipped" if self._current.skipped else "undone", self._current.skipped)
@@ -62,7 +68,7 @@ class UndoLog:
     def failed(self, error: BaseException) -> None:
         """The hook raised while it held an entry: mark that one."""
         if self._current is not None:
-            self._mark("failed", f"{type(error).__name__}: {error}"[:500])
+            self._mark("failed", f"{name_of(error)}: {words(error, NOTE)}")
 
     def _mark(self, outcome: str, note: str) -> None:
         if self._current is None:
@@ -71,6 +77,6 @@ class UndoLog:
         text = json.dumps({
             "name": entry.name, "data": entry.data, "attempt": entry.attempt, "outcome": outcome, "note": note,
         })  # fmt: skip
-        self._attempt.record("outcome", self._current.index, text)
+        self._attempt.record("outcome", self._current.index, text, outcome)
         self._current = None
         self._open -= outcome != "failed"

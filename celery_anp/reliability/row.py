@@ -44,7 +44,9 @@ FIELDS = (
     # -- what it is: fixed when it is planned
     Field("task", "text", "name of its task", (SPEC,), ""),
     Field("message", "text", "its whole message as the broker's list holds it, with a place for the stamp",
-          (SPEC, "settle"), ""),
+          (SPEC, "amend", "settle"), ""),
+    Field("seal", "text", "digest of that message: begin hands it out to who came with another",
+          (SPEC, "amend", "settle"), ""),
     Field("list", "text", "the broker's list that its message goes to", (SPEC,), ""),
     Field("queue", "text", "name of its queue", (SPEC,), ""),
     Field("by_kombu", "flag", "its queue is no plain list: only kombu can send its message", (SPEC,), False),
@@ -95,7 +97,6 @@ FIELDS = (
     Field("settled", "text", '"<fence>|<node>" of the last settled attempt: a replay gets the same answer',
           ("operate", "planning", "settle"), ""),
     Field("answer", "text", "that answer: the state after it", ("settle",), ""),
-    Field("edited", "flag", "a retry changed its message: begin hands it out", ("settle",), False),
     Field("failures", "number", "attempts that failed and were tried again", ("operate", "settle"), 0),
     Field("rollback_failures", "number", "the same for its rollback", ("ending", "operate", "settle"), 0),
     Field("losses", "number", "attempts that were lost, all together", ("nodes",), 0),
@@ -111,10 +112,11 @@ FIELDS = (
     Field("failed_as", "text", "what it was before its rollback: failed, cancelled, quarantined, succeeded",
           ("ending", "operate", "planning"), ""),
     Field("failed_why", "text", "the reason of that", ("ending", "operate"), ""),
+    Field("undone", "flag", "its newest rollback has undone an entry", ("ending", "operate", "record"), False),
     Field("ended", "flag", "Celery was told that it has ended", ("ending", "operate", "planning"), False),
     Field("counted", "flag", "its failure is among those of its schedule", ("alarms", "operate"), False),
     # -- what operators asked
-    Field("cancel", "text", "why it shall end early", ("keeping", "lock", "operate"), ""),
+    Field("cancel", "text", "why it shall end early", ("ending", "keeping", "lock"), ""),
     Field("asked", "text", '"<token>=<answer>;" of requests, so that a replay has no effect', ("operate",), ""),
 )  # fmt: skip
 ROW = {field.name: field for field in FIELDS}

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
-
-from celery_anp.redaction import hidden
-from celery_anp.reliability.message import opened
-from celery_anp.reliability.row import read
 
 #: States that only an operator can change.
 FINAL = frozenset({
@@ -19,6 +13,9 @@ FINAL = frozenset({
     "parked", "sent",
 })  # fmt: skip
 STATES = frozenset({"queued", "delayed", "blocked", "running", "rolling_back"}) | FINAL
+
+#: The form of a tick's id; one of a schedule with an interval below a second has milliseconds.
+_TICK_ID = r".+@\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +45,7 @@ class UndoEntry:
 
     name: str
     data: dict[str, Any]
+    #: From 1; 0 for an entry that cannot be read.
     attempt: int
     outcome: str | None = None
     note: str = ""
@@ -84,7 +82,9 @@ class Run:
     release: str | None
     queue: str
     history: tuple[Step, ...] = ()
-    undo: tuple[UndoEntry, ...] = field(default=())
+    undo: tuple[UndoEntry, ...] = ()
+    #: The fields of its row that nobody understands: another version's, or damaged.
+    unreadable: tuple[str, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -105,71 +105,8 @@ class Run:
                 for e in self.undo
             ],
             "history": [step.public() for step in self.history], "release": self.release,
+            "unreadable": list(self.unreadable),
         }  # fmt: skip
-
-
-def from_row(run_id: str, row: Mapping[str, str], undo: list[str] | None = None) -> Run:
-    """A run from its hash.
-
-    Args:
-        run_id: its id.
-        row: the hash's fields.
-        undo: the JSON of its undo entries, oldest first.
-
-    Returns:
-        The run.
-    """
-    of = partial(read, row)
-    began, wanted, runtime = moment(of("began")), moment(of("wanted")), of("runtime")
-    return Run(
-        run_id=run_id,
-        task=of("task"),
-        schedule=of("schedule"),
-        tick=moment(of("tick")),
-        state=of("state"),
-        reason=of("reason"),
-        attempts=of("attempts"),
-        failures=of("failures"),
-        rollback_failures=of("rollback_failures"),
-        losses=of("losses"),
-        fence=of("fence"),
-        node=of("node"),
-        lock=of("lock"),
-        queued_at=moment(of("created")),
-        due_at=moment(of("due")),
-        started_at=moment(of("started")),
-        finished_at=moment(of("finished")),
-        runtime=None if runtime is None else runtime / 1000,
-        lateness=max(0.0, (began - wanted).total_seconds()) if began and wanted else None,
-        input=_input(of("message")),
-        result=of("result"),
-        as_expected=of("as_expected"),
-        error=of("error"),
-        progress=of("progress"),
-        release=of("release"),
-        queue=of("queue"),
-        history=tuple(_step(line) for line in of("history").split("\n") if line),
-        undo=tuple(_undo(text) for text in undo or ()),
-    )
-
-
-def _undo(text: str) -> UndoEntry:
-    entry = json.loads(text)
-    return UndoEntry(entry["name"], entry["data"], entry["attempt"], entry.get("outcome"), entry.get("note", ""))
-
-
-def _input(message: str) -> dict[str, Any]:
-    if not message:
-        return {}
-    held = opened(message)
-    args, kwargs, _ = held.body
-    shown = hidden(kwargs, held.secrets)
-    return {"args": args, **shown} if args else shown
-
-
-def _step(line: str) -> Step:
-    time, before, after, node, reason = line.split("|", 4)
-    return Step(moment(time) or datetime.now(UTC), before, after, node, reason)
 
 
 def moment(milliseconds: str | float | None) -> datetime | None:
@@ -184,14 +121,22 @@ def iso(time: datetime | None) -> str | None:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
 
 
-def tick_id(schedule: str, tick: float) -> str:
+def is_tick_id(run_id: str) -> bool:
+    """Whether an id has the form of a tick's, of whatever schedule."""
+    return re.fullmatch(_TICK_ID, run_id, re.DOTALL) is not None
+
+
+def tick_id(schedule: str, tick: float, *, fraction: bool = False) -> str:
     """The id of a tick's run.
 
     Args:
         schedule: the schedule's name.
         tick: its due time, seconds since the epoch.
+        fraction: with milliseconds, as where the schedule's interval has a fraction of a second.
 
     Returns:
         `<schedule>@<due time, UTC>`, e.g. `warm@2026-11-21T21:55:00Z`.
     """
+    if fraction:
+        return f"{schedule}@{iso(moment(round(tick * 1000)))}"
     return f"{schedule}@{datetime.fromtimestamp(tick, UTC):%Y-%m-%dT%H:%M:%SZ}"

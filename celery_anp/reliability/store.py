@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 from redis.backoff import FullJitterBackoff, NoBackoff
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
+    ClusterCrossSlotError,
     ClusterDownError,
     ConnectionError,
+    DataError,
+    MovedError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -28,17 +33,22 @@ from celery_anp.reliability import keyspace, sentinel
 from celery_anp.reliability.keyspace import TIMEOUT, Keyspace, script_text
 from celery_anp.settings import Settings
 
-#: Part of Redis' memory limit at which nothing new is planned.
-FULL_AT = 0.8
+#: How the URL of a socket of this machine begins, and the options that it has no use for.
+SOCKETS = ("redis+socket://", "unix://")
+TCP = frozenset({"socket_connect_timeout", "socket_keepalive"})
 #: A Redis that answers and does nothing for now, where redis-py knows it by class: not from within a script.
-NOT_NOW = (ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+NOT_NOW = (OutOfMemoryError, ReadOnlyError)
+#: What only a cluster says.
+CLUSTERED = (AskError, ClusterCrossSlotError, ClusterDownError, MovedError, TryAgainError)
+#: What a command raises: what Redis says, and a text that cannot be sent.
+ERRORS = (RedisError, UnicodeError)
 
 
 def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3) -> redis.Redis:
     """A client that never blocks for ever.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://`, `redis+socket://`, or
+        url: `redis://`, `rediss://`, `unix:///path?db=0`, `redis+socket:///path?virtual_host=0`, or
             `sentinel://user:password@host:port;host:port/db?service=name`.
         timeout: seconds for connecting and for each command.
         retries: how often a command is sent again after a lost connection.
@@ -52,15 +62,24 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3) -> redis.Re
         "socket_keepalive": True,
         "health_check_interval": 30,
         "decode_responses": True,
+        "encoding_errors": keyspace.HALVES,
         "retry": Retry(FullJitterBackoff(cap=1, base=0.05), retries),
         "retry_on_error": [ConnectionError, TimeoutError, ReadOnlyError],
         **security.tls(url),
     }
     if sentinel.is_sentinel(url):
         return _through_sentinel(url, options)
-    if url.startswith("redis+socket://"):
-        url = url.replace("redis+socket://", "unix://", 1)
+    if url.startswith(SOCKETS):
+        url = _socket(url)
+        options = {name: value for name, value in options.items() if name not in TCP}
     return redis.Redis.from_url(url, **options)
+
+
+def _socket(url: str) -> str:
+    """The URL of a socket of this machine as redis-py reads it; kombu and Celery say `virtual_host` for its `db`."""
+    parts = urlsplit(url)
+    query = [("db" if name == "virtual_host" else name, value.strip("/")) for name, value in parse_qsl(parts.query)]
+    return f"unix://{parts.netloc}{parts.path}" + (f"?{urlencode(query)}" if query else "")
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
@@ -111,14 +130,14 @@ class Store(Keyspace):
             script = self._scripts[name] = self.client.register_script(script_text(name, self._clock))
         try:
             return script(keys=[self.prefix], args=arguments)
-        except RedisError as error:
+        except ERRORS as error:
             raise translate(error) from error
 
     def read(self, command: str, *arguments: Any) -> Any:
         """See `Keyspace.read`."""
         try:
             return getattr(self.client, command)(*arguments)
-        except RedisError as error:
+        except ERRORS as error:
             raise translate(error) from error
 
     def several(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -130,11 +149,11 @@ class Store(Keyspace):
                 for command, *arguments in commands:
                     getattr(pipe, command)(*arguments)
                 return list(pipe.execute())
-        except RedisError as error:
+        except ERRORS as error:
             raise translate(error) from error
 
 
-def translate(error: RedisError) -> LedgerFull | LedgerUnavailable:
+def translate(error: Exception) -> LedgerFull | LedgerUnavailable:
     """redis-py's errors in the ledger's words."""
     given = str(error)
     if isinstance(error, ResponseError) and "LEDGERFULL" in given:
@@ -143,6 +162,9 @@ def translate(error: RedisError) -> LedgerFull | LedgerUnavailable:
         return keyspace.refused(given)
     if isinstance(error, (ConnectionError, TimeoutError)):
         return keyspace.silent(given)
-    if isinstance(error, NOT_NOW) or keyspace.NOT_NOW.search(given):
+    if isinstance(error, CLUSTERED):
+        return keyspace.clustered(f"{type(error).__name__}: {given}")
+    if isinstance(error, NOT_NOW):
         return keyspace.not_now(given)
-    return keyspace.impossible(given)
+    answered = isinstance(error, (ResponseError, DataError, UnicodeError))
+    return keyspace.said_no(given) if answered else keyspace.silent(given)

@@ -11,15 +11,39 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
 from celery.signals import task_revoked
+from celery.worker import state
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
+from celery_anp.errors import AnpError
+from celery_anp.execution.delivered import SEAL
 from celery_anp.node.reconcile import Report, What
-from celery_anp.sending.message import STAMP
+from celery_anp.sending.message import STAMP, read_back
 
 
 class RunRequest(Request):
     """A request whose end goes to the ledger where its body could not tell it."""
+
+    def __init__(self, message: Any, **known: Any) -> None:
+        """The row says when the run is due and until when: nothing waits or expires here because a message says so."""
+        super().__init__(message, **known)
+        self._request_dict[SEAL] = getattr(message, "seal", "")
+        self._eta = self._expires = None
+
+    def revoked(self) -> bool:
+        """Whether Celery was told not to run it: by its id, or by stamps that are its row's own."""
+        if self.stamped_headers and state.revoked_stamps and not self._stamped_by_row():
+            self._request_dict["stamped_headers"] = None
+        return bool(super().revoked())
+
+    def _stamped_by_row(self) -> bool:
+        ledger = self.task.ledger
+        try:
+            text = ledger.store.read("hget", ledger.row_key(self.id), "message")
+        except AnpError:
+            return False  # it goes on to begin, which asks again
+        own = read_back(text).headers if text else self._request_dict
+        return all(own.get(name) == self._request_dict.get(name) for name in ("stamped_headers", "stamps"))
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """A time limit passed; of the hard one `on_failure` has heard already."""

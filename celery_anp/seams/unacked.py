@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from kombu.transport import virtual
-from kombu.transport.redis import Channel, QoS
+from kombu.transport.redis import QoS
 
 from celery_anp.sending.message import PLAIN, STAMP
 
@@ -65,14 +65,3 @@ class DoorbellQoS(QoS):
 def is_doorbell(message: Any) -> bool:
     """Whether a message is only a doorbell: its run has a row that upkeep looks after."""
     return STAMP in message.headers and PLAIN not in message.headers
-
-
-def keep_doorbells_out(connection: Any) -> None:
-    """Let a connection that consumes keep doorbells out of kombu's record.
-
-    Args:
-        connection: kombu's, connected, before its first message.
-    """
-    channel = connection.default_channel
-    if isinstance(channel, Channel):
-        channel.QoS = DoorbellQoS

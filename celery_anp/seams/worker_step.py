@@ -20,7 +20,8 @@ from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Watchdog, leave
-from celery_anp.seams import child_pipe, forked, shrinking
+from celery_anp.reliability.live import Live
+from celery_anp.seams import child_pipe, forked, shrinking, start
 from celery_anp.task import ReliableTask
 
 #: A child that ends waits until the main process has read its last results, which at a warm shutdown under load it may
@@ -55,8 +56,12 @@ class NodeStep(bootsteps.StartStopStep):
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS
         try:
             check_tasks(app)
+            start.refuse(start.unkept_by_worker(app))
+            app.ledger.store.check_server()
+            Live(app.ledger.store).refuse_other(app.identity)
+            start.tell(app)
             self.upkeep = Upkeep(app)
-            app.lease = Lease(app, "worker", lambda: bodies(app))
+            app.lease = Lease(app, "worker", bodies, lambda: queues(worker))
             app.lease.start()
         except AnpError as error:
             # Celery would print a traceback and go on without us.
@@ -96,18 +101,26 @@ class NodeStep(bootsteps.StartStopStep):
 
     def _end_stalled(self, app: Any) -> None:
         app.lease.reconciler.ending = True
-        for body in bodies(app):  # before another worker begins their runs
+        for body in bodies():  # before another worker begins their runs
             children.kill(body.pid)
         app.lease.stop("its worker had stalled")
         leave()
 
 
-def bodies(app: Any) -> Iterator[Body]:
+def bodies() -> Iterator[Body]:
     """What the children of this worker are doing now."""
     for request in list(state.active_requests):
-        task = app.tasks.get(request.name)
+        task = request.task
         if isinstance(task, ReliableTask) and request.worker_pid:
             yield Body(request.id, request.worker_pid, task.on_lost != "finish")
+
+
+def queues(worker: Any) -> list[str]:
+    """The queues that this worker serves now, also those that were added or cancelled while it runs."""
+    consumer = getattr(getattr(worker, "consumer", None), "task_consumer", None)
+    if consumer is None:  # it starts, or connects again
+        return list(worker.app.amqp.queues.consume_from)
+    return [queue.name for queue in list(consumer.queues)]
 
 
 def lead_own_group(**_: Any) -> None:

@@ -10,27 +10,37 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
 from celery.app.amqp import task_message
+from kombu.exceptions import EncodeError
 from kombu.utils import json
 
+from celery_anp import bounds
 from celery_anp.contract.signature import Checked
-from celery_anp.errors import LimitExceeded
+from celery_anp.errors import BadInput, LimitExceeded
 from celery_anp.redaction import hidden
 from celery_anp.reliability.message import SECRETS, Opened, opened
 from celery_anp.reliability.records import Message, Told
-from celery_anp.security import INPUT_LIMIT
+from celery_anp.security import INPUT_LIMIT, NESTING_LIMIT
+from celery_anp.sending.nesting import is_nested
 
 #: The header that marks a message as ours: the time of its ring, ms by Redis' clock.
 STAMP = "anp_rung"
+#: How `pack` begins a message: what follows is its stamp.
+START = f'{{"headers": {{"{STAMP}": '.encode()
 #: The header of a message whose task is not guarded: nothing but the broker brings it back.
 PLAIN = "anp_plain"
 #: The steps to which kombu's Redis transport rounds a priority, each with a list of its own.
 STEPS = (0, 3, 6, 9)
+#: The largest priority that AMQP has; on Redis whatever is above 9 is 9.
+MOST_PRIORITY = 255
 #: Embedded parts of a message that make it a link of a canvas.
 LINKS = ("callbacks", "errbacks", "chain", "chord")
+#: Options of a call that stand in its message.
+EMBEDDED = ("time_limit", "soft_time_limit", "expires", "shadow", "reply_to", "group_id", "root_id", "parent_id")
 #: Properties of a message that its row keeps.
 KEPT = ("correlation_id", "reply_to")
 
@@ -46,16 +56,22 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
         priority: 0 to 9, or None.
 
     Raises:
-        LimitExceeded: the input is too large.
+        BadInput: it holds what no message can.
+        LimitExceeded: the input is too large, or nested deeper than a worker reads.
     """
-    named = {STAMP: 0, **{name: value for name, value in message.headers.items() if name != STAMP}}
-    headers, body = json.dumps(named), json.dumps(message.body)
-    if len(headers) + len(body) > INPUT_LIMIT:
+    if is_nested([message.headers, *message.body], NESTING_LIMIT - 1):
         raise LimitExceeded(
-            f"The input of {message.headers['task']!r} is too large",
-            expected=f"at most {INPUT_LIMIT} bytes with its message",
-            given=f"{len(headers) + len(body)} bytes",
+            f"The input of {message.headers['task']!r} is nested too deeply",
+            expected=f"at most {NESTING_LIMIT} levels of lists and objects, with what follows it",
         )
+    named = {STAMP: 0, **{name: value for name, value in message.headers.items() if name != STAMP}}
+    try:
+        headers, body = json.dumps(named), json.dumps(message.body)
+    except (EncodeError, TypeError, ValueError, RecursionError) as error:
+        raise BadInput(
+            f"The input of {message.headers['task']!r} cannot be sent", expected="JSON values", given=str(error)
+        ) from None
+    check_size(message.headers["task"], len(headers) + len(body))
     rest = json.dumps({
         "body": body, "content-encoding": "utf-8", "content-type": "application/json",
         "properties": {
@@ -66,14 +82,50 @@ def pack(message: task_message, queue: str, priority: int | None) -> str:
     return f'{{"headers": {headers}, {rest[1:]}'
 
 
+def check_size(task: str, size: int) -> None:
+    """Refuse an input that is too large.
+
+    Args:
+        task: the name of its task.
+        size: bytes of its message, headers and body.
+
+    Raises:
+        LimitExceeded: it is.
+    """
+    if size > INPUT_LIMIT:
+        raise LimitExceeded(
+            f"The input of {task!r} is too large",
+            expected=f"at most {INPUT_LIMIT} bytes with its message",
+            given=f"{size} bytes",
+        )
+
+
+def seal(text: str | bytes) -> str:
+    """What tells a message from every other: a digest of its text but for the stamp.
+
+    Args:
+        text: as its row keeps it or the broker's list holds it.
+
+    Returns:
+        The digest; empty for a text that `pack` did not write, as where kombu sends it.
+    """
+    raw = text if isinstance(text, bytes) else text.encode()
+    stamp, comma, rest = raw[len(START) :].partition(b",") if raw.startswith(START) else (b"", b"", b"")
+    return blake2b(rest, digest_size=12).hexdigest() if comma and stamp.isdigit() else ""
+
+
 def read_back(text: str) -> Opened:
     """A message from its row, with everything that Celery put into it."""
     return opened(text, json.loads)
 
 
 def list_key(queue: str, priority: int | None) -> str:
-    """The broker's list for a queue and priority, as kombu's Redis transport names it."""
-    step = STEPS[bisect(STEPS, min(max(priority or 0, 0), 9)) - 1]
+    """The broker's list for a queue and priority, as kombu's Redis transport names it.
+
+    Raises:
+        BadUsage: the priority is none.
+    """
+    step = STEPS[bisect(STEPS, min(bounds.whole(priority or 0, "priority", 0, MOST_PRIORITY), 9)) - 1]
     return f"{queue}\x06\x16{step}" if step else queue
 
 
@@ -104,7 +156,8 @@ def written(
     if plain:
         message.headers[PLAIN] = True
     text, linked = pack(message, queue, priority), any(message.body[2].get(name) for name in LINKS)
-    return Message(text, list_key(queue, priority), queue, linked, by_kombu, held or by_kombu, told)
+    where = list_key(queue, priority)
+    return Message(text, where, queue, seal(text), linked, by_kombu, held or by_kombu, told)
 
 
 def built(
@@ -116,7 +169,7 @@ def built(
         task: the task, guarded or not.
         run_id: the run's id.
         checked: its input.
-        options: `queue` and `priority` that are asked for.
+        options: what is asked for, as `apply_async` takes it; links as they are to go out.
 
     Returns:
         The message, its queue and its priority.
@@ -124,19 +177,29 @@ def built(
     app = task.app
     merged = {**{k: v for k, v in task._get_exec_options().items() if v is not None}, **(options or {})}
     routed = app.amqp.router.route(dict(merged), task.name, checked.args, checked.kwargs, task)
+    embedded = {name: merged[name] for name in EMBEDDED if merged.get(name) is not None}
     message = app.amqp.as_task_v2(
         run_id,
         task.name,
         checked.args,
         checked.kwargs,
-        time_limit=merged.get("time_limit"),
-        soft_time_limit=merged.get("soft_time_limit"),
-        ignore_result=merged.get("ignore_result", False),
+        callbacks=merged.get("link"),
+        errbacks=merged.get("link_error"),
+        ignore_result=merged.get("ignore_result") or False,
+        **embedded,
         **shown(task, checked),
     )
+    message.headers.update(merged.get("headers") or {})
     if secrets := secret_fields(task):
         message.headers[SECRETS] = list(secrets)
     return message, app.amqp.queue_name(routed.get("queue")), routed.get("priority")
+
+
+def queue_of(task: Any, queue: str | None = None) -> str:
+    """The name of the queue that a task's messages go to, unless one is asked for."""
+    options = {name: value for name, value in task._get_exec_options().items() if value is not None}
+    routed = task.app.amqp.router.route({**options, **({"queue": queue} if queue else {})}, task.name, (), {}, task)
+    return str(task.app.amqp.queue_name(routed.get("queue")))
 
 
 def shown(task: Any, checked: Checked) -> dict[str, str]:
@@ -190,16 +253,17 @@ class _Made:
 
 
 class Doorbell:
-    """Stands in for kombu's producer while Celery publishes one message: what plans the row sends it.
+    """Stands in for kombu's producer while Celery publishes one message: what plans the row sends it, or lets kombu.
 
     Args:
         producer: kombu's, for whatever else is published meanwhile (events).
-        plan: gets the message, after the signals had their say on its headers, and `priority`.
+        plan: gets the message, after the signals had their say on its headers, and `priority`; returns the stamp with
+            which kombu is to send it, 0 where there is nothing to send.
     """
 
-    def __init__(self, producer: Any, plan: Callable[..., object]) -> None:
+    def __init__(self, producer: Any, plan: Callable[..., int]) -> None:
         self._producer = producer
-        self._plan: Callable[..., object] | None = plan
+        self._plan: Callable[..., int] | None = plan
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._producer, name)
@@ -210,5 +274,7 @@ class Doorbell:
         if plan is None:
             return self._producer.publish(body, **options)
         properties = {name: options[name] for name in KEPT if options.get(name) is not None}
-        plan(task_message(options["headers"], properties, body, None), priority=options.get("priority"))
-        return None
+        stamp = plan(task_message(options["headers"], properties, body, None), priority=options.get("priority"))
+        if not stamp:
+            return None
+        return self._producer.publish(body, **{**options, "headers": {**options["headers"], STAMP: stamp}})

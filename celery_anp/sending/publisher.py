@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.amqp import AMQP, task_message
 from celery.utils.log import get_logger
+from kombu.utils import json
 
 from celery_anp.reliability import sentinel
 from celery_anp.reliability.records import Handed, NewRun, Planned, Told
 from celery_anp.sending.call import OPTION, Call
-from celery_anp.sending.message import KEPT, PLAIN, STAMP, Doorbell, event, read_back
+from celery_anp.sending.message import KEPT, PLAIN, STAMP, Doorbell, event, read_back, seal
 from celery_anp.settings import settings
 
 if TYPE_CHECKING:
@@ -61,15 +62,13 @@ class LedgerAMQP(AMQP):
         if call is None:
             return self.send_unplanned(producer, name, message, **options)
         message.headers.update(options.pop("headers", None) or {})
-        queue = self.queue_name(options.get("queue"))
-        if self.sends_itself(queue, options):
-            told = self._told(queue, message, options)
-            if told:
-                message = message._replace(sent_event=None)
-            plan = partial(call.plan, queue=queue, told=told)
-            return self.send_unplanned(Doorbell(producer, plan), name, message, **options)
-        stamp = call.plan(message, queue, options.get("priority"), by_kombu=True)
-        return self.send_unplanned(producer, name, message, headers={STAMP: stamp}, **options) if stamp else None
+        queue = self.queue_name(options.get("queue") or self._bound(options))
+        by_kombu = not self.sends_itself(queue, options)
+        told = None if by_kombu else self._told(queue, message, options)
+        if told:
+            message = message._replace(sent_event=None)
+        plan = partial(call.plan, queue=queue, told=told, by_kombu=by_kombu)
+        return self.send_unplanned(Doorbell(producer, plan), name, message, **options)
 
     def sends_itself(self, queue: str, options: Mapping[str, Any] = MappingProxyType({})) -> bool:
         """Whether the script that plans a row can put its message on the queue's list.
@@ -85,6 +84,15 @@ class LedgerAMQP(AMQP):
             self._plain_lists[queue] = self._is_plain_list(queue)
         plain = self._plain_lists[queue] and options.get("serializer", "json") == "json"
         return plain and not any(options.get(name) for name in DELIVERY)
+
+    def _bound(self, options: Mapping[str, Any]) -> Any:
+        """The queue that an exchange with a routing key leads to, where one is named and no queue."""
+        exchange = options.get("exchange")
+        name = getattr(exchange, "name", exchange)
+        if not name:
+            return None
+        ways = ((one, one.exchange.name, one.routing_key) for one in self.queues.values() if one.exchange)
+        return next((one for one, of, key in ways if (of, key) == (name, options.get("routing_key"))), None)
 
     def _told(self, queue: str, message: task_message, options: Mapping[str, Any]) -> Told | None:
         """The event that a message is sent, as Celery makes it; None where there is none, or kombu shall publish it."""
@@ -172,5 +180,13 @@ def _send_one(app: Any, producer: Any, identity: str, text: str, stamp: int) -> 
         log.error("the row of %s holds no message that can be sent: %r", identity, error)
         return False
     options: dict[str, Any] = {"priority": priority} if priority else {}
-    app.amqp.send_unplanned(producer, name, message, queue=queue, headers={STAMP: stamp}, **options)
+
+    def amended(sent: task_message, **_: Any) -> int:
+        """Signals had their say: what they added is the row's too."""
+        if sent.headers != kept.headers:
+            anew = kept.with_headers({**sent.headers, STAMP: 0}).text(json.dumps)
+            app.ledger.amend(identity, seal(text), anew, seal(anew))
+        return stamp
+
+    app.amqp.send_unplanned(Doorbell(producer, amended), name, message, queue=queue, **options)
     return True

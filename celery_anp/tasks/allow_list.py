@@ -18,6 +18,8 @@ from celery_anp.settings import environment
 
 #: What a command gets of our environment. The rest may hold passwords.
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
+#: Seconds that a command may be given: beyond it no worker keeps a child.
+LONGEST = 7 * 86_400
 Argv = Annotated[list[str], Field(min_length=1, max_length=1_000)]
 
 
@@ -31,7 +33,7 @@ class Command(BaseModel):
     #: The program and its arguments, as they are; no shell reads them.
     argv: Argv
     #: Seconds after which it is ended.
-    timeout: Annotated[int, BeforeValidator(duration.seconds), Field(ge=1)] = 300
+    timeout: Annotated[int, BeforeValidator(duration.seconds), Field(ge=1, le=LONGEST)] = 300
     #: The folder it starts in; the worker's if None.
     directory: str | None = None
     #: Added to the few variables that are passed on.

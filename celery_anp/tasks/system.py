@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from celery import shared_task
 from pydantic import AfterValidator, BaseModel
 
-from celery_anp.errors import AnpError, BadSetting, did_you_mean
+from celery_anp.errors import AnpError, BadInput, BadSetting, did_you_mean
 from celery_anp.process import group
 from celery_anp.reliability.retry import Retries
 from celery_anp.settings import settings
@@ -17,6 +17,10 @@ from celery_anp.tasks.allow_list import Command
 
 #: Characters of output that an error repeats.
 LAST_WORDS = 400
+
+
+#: Seconds in which a command that was told to end does.
+SPARE = 60
 
 
 class CommandFailedError(AnpError):
@@ -75,6 +79,8 @@ class CommandTask(ReliableTask):
     expects="the command ends with an exit code that counts as success",
     lock="command:{command}",
     retries=Retries(max=0),  # a command line may not bear a second run; say so in its schedule if it does
+    soft_time_limit=allow_list.LONGEST + SPARE,  # above any command's own, which so is the one that ends it
+    time_limit=allow_list.LONGEST + 2 * SPARE,
 )
 def command(self: Any, command: Annotated[str, AfterValidator(_is_allowed)]) -> Ended:
     """Run one command line of the allow-list, without a shell, in its own process group, with its time limit.
@@ -90,8 +96,20 @@ def command(self: Any, command: Annotated[str, AfterValidator(_is_allowed)]) -> 
         BadSetting, BadInput: there is no allow-list, or no such name in it.
     """
     allowed = allow_list.named(command, settings().commands)
+    _refuse_beyond_limit(self, allowed)
     self.undo("command", command=command)
     return _run(self, allowed, allowed.argv)
+
+
+def _refuse_beyond_limit(task: Any, allowed: Command) -> None:
+    """A call may have brought a time limit of its own: one that ends the worker's child before the command."""
+    limits = [limit for limit in (task.request.timelimit or ()) if limit]
+    if limits and min(limits) < allowed.timeout + SPARE:
+        raise BadInput(
+            f"The command {allowed.name!r} may take longer than this run",
+            expected=f"a time limit of at least {allowed.timeout + SPARE} s, or none",
+            given=f"{min(limits):g} s",
+        )
 
 
 def _run(task: Any, allowed: Command, argv: list[str]) -> Ended:

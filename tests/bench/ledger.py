@@ -41,7 +41,8 @@ def planned(ledger: Ledger, news: Iterator[NewRun]) -> Iterator[NewRun]:
 
 def begun(ledger: Ledger, run_id: str) -> Begun:
     """An attempt of a queued row."""
-    answer = ledger.begin(run_id, NODE, "child", run_id)
+    own = str(ledger.store.read("hget", ledger.row_key(run_id), "seal"))
+    answer = ledger.begin(run_id, NODE, "child", run_id, own, "")
     assert isinstance(answer, Begun), answer
     return answer
 

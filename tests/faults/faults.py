@@ -6,8 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
+import pytest
+
+from celery_anp.node.deaths import Deaths
+from celery_anp.process.place import System
+from tests.faults.places import hide, show
 from tests.faults.scene import LATER, LEASE, Scene
 from tests.faults.steps import Step
 from tests.support.eventually import eventually
@@ -32,6 +38,8 @@ class Fault:
     late: bool = False
     #: The next doorbell may be lost with it.
     doorbell: bool = False
+    #: The death can be proved where it happens: nobody waits for the lease.
+    proved: bool = False
     #: It needs a beat.
     beat: bool = False
 
@@ -49,6 +57,45 @@ def kill_tree(scene: Scene, _: Step) -> None:
     scene.strike()
     scene.hits(scene.victim).kill()
     scene.open_gates()
+
+
+def kill_main(scene: Scene, _: Step) -> None:
+    """kill -9 of a worker's main process alone; the kernel ends its children."""
+    scene.strike()
+    os.kill(scene.hits(scene.victim).pid, signal.SIGKILL)
+    scene.victim.process.wait(10)
+    scene.open_gates()
+
+
+def kill_and_restart(scene: Scene, step: Step) -> None:
+    """kill -9 of a worker; its supervisor starts another one at once."""
+    kill_tree(scene, step)
+    scene.stack.worker(concurrency=1, wait=False)
+
+
+def kill_elsewhere(scene: Scene, step: Step) -> None:
+    """kill -9 of a worker whose death nobody can see, as on another host."""
+    hide(scene.ledger, scene.node_of(scene.victim))
+    kill_tree(scene, step)
+
+
+def kill_and_reuse(scene: Scene, step: Step) -> None:
+    """kill -9 of a worker, whose pid is another process by the time that somebody looks."""
+    node = scene.node_of(scene.victim)
+    place = hide(scene.ledger, node)
+    kill_tree(scene, step)
+    show(scene.ledger, node, replace(place, pid=os.getpid()))
+
+
+def reboot(scene: Scene, step: Step) -> None:
+    """kill -9 of a worker with its machine; of the next boot a process comes that looks."""
+    node = scene.node_of(scene.victim)
+    place = hide(scene.ledger, node)
+    if not place.machine:
+        pytest.skip("in a container no machine is known")
+    kill_tree(scene, step)
+    show(scene.ledger, node, replace(place, boot=str(uuid4())))
+    Deaths(scene.ledger, System(clock=lambda: 0.0)).look()
 
 
 def kill_child(scene: Scene, _: Step) -> None:
@@ -164,7 +211,12 @@ def rolling_restart(scene: Scene, _: Step) -> None:
 
 
 FAULTS = (
-    Fault("kill -9 worker", kill_tree),
+    Fault("kill -9 worker", kill_tree, proved=True),
+    Fault("kill -9 main process", kill_main, proved=True),
+    Fault("kill -9 worker, restarted", kill_and_restart, proved=True),
+    Fault("kill -9 worker, pid reused", kill_and_reuse, proved=True),
+    Fault("kill -9 worker, host rebooted", reboot, proved=True),
+    Fault("kill -9 worker elsewhere", kill_elsewhere),
     Fault("kill -9 child", kill_child, doorbell=True),  # the pool may hand it to the dead child
     Fault("SIGSTOP and SIGCONT", stop_and_continue, late=True),
     Fault("kill -9 beat", kill_beat, beat=True),

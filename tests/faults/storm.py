@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import psutil
 from redis.exceptions import RedisError
 
+from celery_anp.errors import AnpError
+from tests.faults.places import hide
 from tests.faults.scene import LEASE, Scene
 from tests.support.stack import Process
 
@@ -56,9 +58,10 @@ class Storm:
         self.ended: set[str] = set()
         self.by_themselves: list[str] = []
         kinds = [
-            (4, self.kill_worker), (4, self.kill_child), (4, self.stop_worker), (3, self.kill_beat),
-            (2, self.stop_beat), (2, self.restart_redis), (2, self.freeze_redis), (2, self.cut_all),
-            (3, self.swallow_one), (4, self.double_message), (4, self.delete_messages), (2, self.replace_worker),
+            (3, self.kill_worker), (2, self.kill_elsewhere), (4, self.kill_child), (4, self.stop_worker),
+            (3, self.kill_beat), (2, self.stop_beat), (2, self.restart_redis), (2, self.freeze_redis),
+            (2, self.cut_all), (3, self.swallow_one), (4, self.double_message), (4, self.delete_messages),
+            (2, self.replace_worker),
         ]  # fmt: skip
         self.weights = [weight for weight, _ in kinds]
         self.kinds: list[Callable[[], None]] = [kind for _, kind in kinds]
@@ -83,7 +86,19 @@ class Storm:
         worker = self._one("worker")
         if worker is None:
             return
-        self._struck("kill -9 worker", worker)
+        self._kill(worker, "kill -9 worker")
+
+    def kill_elsewhere(self) -> None:
+        """kill -9 of a worker tree whose death nobody can see; another one takes its place."""
+        worker = self._one("worker")
+        if worker is None:
+            return
+        with suppress(RedisError, AnpError, StopIteration, AssertionError):  # Redis is away, or it is no node yet
+            hide(self.scene.ledger, self.scene.node_of(worker))
+        self._kill(worker, "kill -9 worker elsewhere")
+
+    def _kill(self, worker: Process, what: str) -> None:
+        self._struck(what, worker)
         self.ended.add(worker.name)
         worker.kill()
         self._after(self.chance.uniform(0, 3), self._new_worker)

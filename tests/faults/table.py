@@ -11,6 +11,8 @@ from tests.faults.steps import STEPS, Step
 #: Seconds after which upkeep rings a message again that nobody took, and between two of its rounds.
 GRACE = 5.0
 ROUND = 1.0
+#: Seconds until a run goes on whose worker's death can be proved.
+SEEN = 3.0
 #: Seconds that a machine with more cells than cores may add: a start of a process, a late thread.
 NOISE = 2.0
 
@@ -37,7 +39,7 @@ SMOKE = {
     "chord claimed, its body not sent": "Redis frozen",
     "waiting for retry": "Redis restarted",
     "blocked": "Redis frozen",
-    "rolling back": "kill -9 worker",
+    "rolling back": "kill -9 worker, restarted",
 }
 
 
@@ -49,11 +51,12 @@ def cells() -> Iterator[tuple[Step, Fault]]:
 
 
 def bound(step: Step, fault: Fault) -> float:
-    """Seconds from the fault until the run must have gone on: the lease and two seconds.
+    """Seconds from the fault until the run must have gone on: the lease and two seconds, or less where a death is seen.
 
     Where a doorbell may be lost, its grace counts where it is longer than the lease of these tests (it is not longer
     than the lease that is the default). An outage of Redis adds itself and one lease.
     """
     lost_doorbell = GRACE + ROUND if step.doorbell or fault.doorbell else 0.0
     outage = fault.outage + LEASE if fault.outage else 0.0
-    return max(LEASE, lost_doorbell) + 2 + step.waits + outage
+    found = SEEN - 2 if fault.proved else LEASE
+    return max(found, lost_doorbell) + 2 + step.waits + outage

@@ -34,6 +34,9 @@ class Tally:
     refused: int
     repeated: int
     recovery: list[float]
+    #: Those after a worker was killed whose death was proved, and those for which nobody could see it.
+    proved: list[float]
+    waited: list[float]
 
     @property
     def good(self) -> bool:
@@ -41,14 +44,15 @@ class Tally:
         return not (self.lost or self.doubled or self.overlaps)
 
     def __str__(self) -> str:
-        p50, p95, most = _spread(self.recovery)
         figures = [
             ("ticks expected", self.expected), ("runs of canvases expected", self.canvases),
             ("run", self.run), ("given up, told", self.given_up),
             ("lost", len(self.lost)), ("doubled", len(self.doubled)), ("lock overlaps", len(self.overlaps)),
             ("late writes refused", self.refused), ("effects repeated after a loss", self.repeated),
             ("recoveries", len(self.recovery)),
-            ("recovery p50/p95/max", f"{p50:.1f} s / {p95:.1f} s / {most:.1f} s"),
+            ("recovery p50/p95/max", _spread(self.recovery)),
+            (f"{len(self.proved)} workers' deaths proved", _spread(self.proved)),
+            (f"{len(self.waited)} waited for", _spread(self.waited)),
         ]  # fmt: skip
         return "\n".join(f"{name:<32}{value:>8}" for name, value in figures)
 
@@ -81,6 +85,7 @@ def tally(
     lost += canvases.missing(runs)
     lost += [f"{run.run_id} is {run.state}: {run.reason}" for run in runs if not _ended_well(run)]
     ended = _ended(strikes, Deaths(logs))
+    recoveries = list(_recoveries(lines, strikes))
     complaints = [told for told in wrong(runs, lines, late=True, ended=ended) if told not in crossed]
     given_up = [run for run in runs if "quarantined" in {step.after for step in run.history} or _quarantined(run)]
     return Tally(
@@ -93,7 +98,9 @@ def tally(
         overlaps=crossed,
         refused=sum(not line["accepted"] for line in lines),
         repeated=sum(bool(line.get("again")) for line in lines),
-        recovery=sorted(_recoveries(lines, strikes)),
+        recovery=sorted(seconds for _, seconds in recoveries),
+        proved=sorted(seconds for what, seconds in recoveries if what == "kill -9 worker"),
+        waited=sorted(seconds for what, seconds in recoveries if what == "kill -9 worker elsewhere"),
     )
 
 
@@ -122,8 +129,8 @@ def _quarantined(run: Run) -> bool:
     return any("took its worker down too often" in step.reason for step in run.history)
 
 
-def _recoveries(lines: Sequence[Line], strikes: Iterable[Strike]) -> Iterator[float]:
-    """Seconds from each strike that ended a body until its run was entered again."""
+def _recoveries(lines: Sequence[Line], strikes: Iterable[Strike]) -> Iterator[tuple[str, float]]:
+    """For each strike that ended a body, what it was, and seconds until the run was entered again."""
     closed = {(line["run"], line["fence"]): line["at"] for line in lines if line["event"] == "end"}
     entries = [line for line in lines if line["event"] in ENTRIES]
     following: dict[str, list[Line]] = {}
@@ -138,11 +145,11 @@ def _recoveries(lines: Sequence[Line], strikes: Iterable[Strike]) -> Iterator[fl
             again = [later["at"] for later in following[line["run"]] if later["fence"] > line["fence"]]
             if again and min(again) > strike.at:
                 told[body] += 1
-                yield min(again) - strike.at
+                yield strike.what, min(again) - strike.at
 
 
-def _spread(values: list[float]) -> tuple[float, float, float]:
-    if len(values) < 2:
-        return (values[0],) * 3 if values else (0.0, 0.0, 0.0)
-    cuts = quantiles(values, n=20, method="inclusive")
-    return cuts[9], cuts[18], values[-1]
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "none"
+    cuts = quantiles(values, n=20, method="inclusive") if len(values) > 1 else values * 20
+    return f"{cuts[9]:.1f} s / {cuts[18]:.1f} s / {values[-1]:.1f} s"

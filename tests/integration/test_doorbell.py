@@ -13,10 +13,11 @@ from redis import Redis
 from celery_anp.app import guard
 from celery_anp.beat.plan import Planner
 from celery_anp.beat.schedule import Schedule
-from celery_anp.errors import LedgerUnavailable
+from celery_anp.errors import LedgerUnavailable, LimitExceeded
 from celery_anp.process import port
 from celery_anp.reliability.message import opened
-from celery_anp.sending.message import STAMP
+from celery_anp.reliability.records import Begun
+from celery_anp.sending.message import STAMP, seal
 from celery_anp.sending.publisher import send_held
 from tests.support.probe import add
 from worker.app import app
@@ -59,7 +60,7 @@ def test_an_enqueue_is_one_round_trip_that_plans_sends_and_tells(redis: Redis) -
     redis.config_resetstat()
     add.delay(1, 2)
     asked = redis.info("commandstats")
-    from_scripts = ("hset", "hget", "hmget", "exists", "zadd", "zrem", "lpush", "publish", "time", "get")
+    from_scripts = ("hset", "hget", "hmget", "hincrby", "exists", "zadd", "zrem", "lpush", "publish", "time", "get")
     client = {name.removeprefix("cmdstat_") for name in asked} - {*from_scripts, "config|resetstat", "config", "info"}
     assert client == {"evalsha"}
     assert asked["cmdstat_evalsha"]["calls"] == 1
@@ -204,6 +205,7 @@ def test_a_tick_is_sent_by_its_beat_where_somebody_listens_to_publishes(
 
     def listen(headers: dict[str, Any], **_: Any) -> None:
         heard.append(headers["id"])
+        headers["trace"] = "t1"
 
     of = Schedule(name="s", task=add.name, every=60, input={"x": 1, "y": 2}, owner="o", expects="e", rollback="r")
     monkeypatch.setattr(before_task_publish, "receivers", [])
@@ -216,6 +218,58 @@ def test_a_tick_is_sent_by_its_beat_where_somebody_listens_to_publishes(
     assert standing == (0 if listens else 1)
     send_held(app, [new], planned)
     assert heard == ([new.run_id] if listens else [])
-    assert taken(redis, new.message.list)[1].headers[STAMP] == int(
-        redis.hget(f"anp:ledger:run:{new.run_id}", "rung") or 0
-    )
+    row, sent = redis.hgetall(f"anp:ledger:run:{new.run_id}"), taken(redis, new.message.list)[1]
+    assert sent.headers[STAMP] == int(row["rung"])
+    assert sent.headers.get("trace") == opened(row["message"]).headers.get("trace") == ("t1" if listens else None)
+    assert seal(row["message"]) == row["seal"]
+
+
+def test_a_genuine_doorbell_is_known_by_its_seal_and_costs_one_script(redis: Redis) -> None:
+    result = add.apply_async((1, 2))
+    row = redis.hgetall(f"anp:ledger:run:{result.id}")
+    assert seal(str(redis.lindex("default", 0))) == seal(row["message"]) == row["seal"] != ""
+    app.ledger.heartbeat("n", {"kind": "worker", "tasks": "[]"})
+    app.ledger.begin("nobody", "n", "c", "t", "", "")  # Redis has the script from now on
+    redis.config_resetstat()
+    begun = app.ledger.begin(result.id, "n", "c", "t", row["seal"], '["other", null, null, null, 0]')
+    assert isinstance(begun, Begun)
+    assert begun.message == "", "nothing is handed out to who has it already"
+    assert redis.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace('\\"y\\": 2', '\\"y\\": 3'),
+        lambda text: text.replace("probe.add", "probe.sub", 1),
+        lambda text: text.replace('"anp_rung": ', '"anp_rung": "x", "y": ', 1),
+        lambda text: text + " ",
+        lambda text: text.replace('{"headers"', '{ "headers"', 1),
+    ],
+)
+def test_any_other_text_has_another_seal(redis: Redis, change: Any) -> None:
+    add.apply_async((1, 2))
+    text = str(redis.lindex("default", 0))
+    assert seal(change(text)) != seal(text) == seal(text.encode())
+
+
+def test_what_a_signal_adds_stands_in_the_row_where_kombu_sends_too(redis: Redis) -> None:
+    def trace(headers: dict[str, Any], **_: Any) -> None:
+        headers["trace"] = "t1"
+
+    before_task_publish.connect(trace)
+    try:
+        result = add.apply_async((1, 2), compression="zlib")
+    finally:
+        before_task_publish.disconnect(trace)
+    row = redis.hgetall(f"anp:ledger:run:{result.id}")
+    assert opened(row["message"]).headers["trace"] == taken(redis)[1].headers["trace"] == "t1"
+
+
+def test_an_input_that_no_worker_would_read_is_refused_at_the_call(redis: Redis) -> None:
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(LimitExceeded, match="nested too deeply"):
+        add.apply_async((1, 2), headers={"own": deep})
+    assert redis.llen("default") == 0

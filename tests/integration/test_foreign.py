@@ -110,9 +110,9 @@ def test_its_guarded_tasks_are_seen_and_run(project: Project) -> None:
     assert project.read("-A", "proj", "runs", "show", told["run_id"])["state"] == "succeeded"
     run = project.read("-A", "proj", "runs", "list", "--schedule", "note", "--limit", "1")[0]
     assert run["state"] in {"queued", "sent"}, "the task that is not guarded is Celery's"
-    for command in (("tasks", "run", "tasks.note"), ("schedules", "trigger", "note")):
-        refused = project.run("-A", "proj", *command)
-        assert (refused.returncode, "not guarded" in refused.stderr) == (2, True), refused.stderr
+    refused = project.run("-A", "proj", "tasks", "run", "tasks.note")
+    assert (refused.returncode, "not guarded" in refused.stderr) == (2, True), refused.stderr
+    assert project.run("-A", "proj", "schedules", "trigger", "note").returncode == 0
 
 
 def test_its_schedules_are_steered(project: Project) -> None:

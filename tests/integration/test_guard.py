@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -15,6 +16,7 @@ from celery_anp.app import guard
 from celery_anp.contract.complete import check_tasks
 from celery_anp.errors import BadDeclaration, BadInput
 from celery_anp.seams.configuration import SOCKETS
+from tests.support import team
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from worker.app import app
@@ -88,9 +90,6 @@ def test_guard_refuses_an_app_that_it_would_guard_only_in_part() -> None:
     made.finalize()
     with pytest.raises(BadDeclaration, match="too late"):
         guard(made)
-    other = Celery("own", task_cls="somewhere:Task", set_as_current=False)
-    with pytest.raises(BadDeclaration, match="task class of its own"):
-        guard(other)
 
 
 def test_the_connections_of_a_guarded_app_give_up_on_a_peer_that_does_not_answer() -> None:
@@ -106,7 +105,7 @@ def test_the_connections_of_a_guarded_app_give_up_on_a_peer_that_does_not_answer
 
 
 def test_a_send_by_name_is_guarded_before_the_app_has_made_its_tasks(redis: Redis) -> None:
-    made = guard(Celery("lazy", broker=os.environ["ANP_REDIS_URL"], set_as_current=False))
+    made = guard(Celery("lazy", broker=os.environ["ANP_REDIS_URL"], set_as_current=False), typed=True)
 
     def twice(x: int) -> int:
         return x * 2
@@ -158,3 +157,31 @@ def test_every_shipped_task_says_what_it_must() -> None:
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert Path("schedules/site.toml").exists()
+
+
+def test_flasks_recipe_of_old_begins_once(stack: Stack) -> None:
+    pytest.importorskip("flask")  # not among the oldest of everything
+    name = team.write(stack.folder, "old", team.OLD, stack.redis_url)
+    stack.worker(app=name)
+    producer = Celery("producer", broker=stack.redis_url, backend=stack.redis_url, set_as_current=False)
+    run_id = str(uuid4())
+    called = producer.send_task("old", (1,), task_id=run_id)  # one that knows nothing of us
+    assert stack.ends(called.id).result == "old 1"
+    assert len(stack.lines("old")) == 1
+
+
+def test_a_worker_on_rabbitmq_says_what_to_mend_and_ends(stack: Stack) -> None:
+    name = team.write(stack.folder, "rabbit", team.OLD, "amqp://guest@127.0.0.1//")
+    worker = stack.worker(app=name, wait=False)
+    assert worker.process.wait(timeout=30) == 1
+    assert "its broker is amqp, and rows need Redis (set broker_url" in worker.said()
+    assert "Traceback" not in worker.said()
+
+
+def test_without_results_runs_have_their_rows_and_a_worker_tells_what_is_missing(stack: Stack) -> None:
+    name = write(stack, "no_results", GUARDED.replace(', backend="{url}"', ""))
+    worker = stack.worker(app=name)
+    producer = Celery("producer", broker=stack.redis_url, set_as_current=False)
+    called = producer.send_task("no_results.hello", ("ann",), task_id=str(uuid4()))
+    assert stack.ends(called.id).result == "hello ann"
+    assert "there is no result backend: get() and chords cannot work" in worker.said()

@@ -15,7 +15,7 @@ from celery_anp.execution import children
 from celery_anp.node.reconcile import Reconciler
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Decision, Keeping
-from tests.support.moved import NODE, Moved, begin, new, sent, settle, state
+from tests.support.moved import NODE, Moved, begin, new, sent, settle, state, undone
 from worker.app import app
 
 
@@ -38,14 +38,14 @@ def test_a_succeeded_run_is_never_entered_again(ledger: Moved) -> None:
     ledger.plan([new("a")])
     begin(ledger, "a")
     settle(ledger, "a")
-    assert ledger.begin("a", NODE, "child", "another") == "succeeded"
+    assert ledger.begin("a", NODE, "child", "another", "a", "") == "succeeded"
 
 
 def test_a_begin_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> None:
     ledger.plan([new("a")])
     first = begin(ledger, "a", "t")
     assert begin(ledger, "a", "t") == first
-    assert ledger.begin("a", NODE, "child", "u") == "running"
+    assert ledger.begin("a", NODE, "child", "u", "a", "") == "running"
     assert ledger.run("a").attempts == 1
 
 
@@ -59,9 +59,9 @@ def test_a_settle_is_answered_the_same_when_it_is_sent_again(ledger: Moved) -> N
 
 def test_a_node_without_a_lease_begins_nothing(ledger: Moved) -> None:
     ledger.plan([new("a")])
-    assert ledger.begin("a", "stranger", "child", "t") == "lease"
+    assert ledger.begin("a", "stranger", "child", "t", "a", "") == "lease"
     ledger.go(11)
-    assert ledger.begin("a", NODE, "child", "t") == "lease"
+    assert ledger.begin("a", NODE, "child", "t", "a", "") == "lease"
 
 
 def test_a_dead_nodes_run_goes_back_and_its_late_settle_is_refused(ledger: Moved) -> None:
@@ -78,6 +78,60 @@ def test_a_dead_nodes_run_goes_back_and_its_late_settle_is_refused(ledger: Moved
     with pytest.raises(LostOwnership):
         ledger.settle("a", NODE, late, "succeeded")
     assert ledger.settle("a", "node-2", fence, "succeeded") == "succeeded"
+
+
+def test_a_death_that_is_proved_gives_back_the_runs_of_dead_children_only(ledger: Moved) -> None:
+    ledger.plan([new("a"), new("b"), new("c")])
+    for run_id in "ab":
+        begin(ledger, run_id, f"t {run_id}", child=f"child of {run_id}")
+    sent(ledger)
+    held = ledger.held(NODE)
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", {"a": held["a"], "b": "1|another child", "c": "1|nobody"})
+    assert [state(ledger, run_id) for run_id in "abc"] == ["queued", "running", "queued"]
+    assert (ledger.run("a").reason, ledger.run("a").losses, sent(ledger)) == ("pid 7 is gone", 1, ["a"])
+    assert settle(ledger, "b") == "succeeded", "its child lives, and may end its run"
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", {})
+    assert ledger.store.read("zcard", ledger.store.key("nodes")) == 0
+    assert ledger.heartbeat(NODE) is None
+    assert ledger.begin("c", NODE, "child", "t", "c", "") == "lease"
+
+
+def test_a_child_that_outlives_its_proved_node_has_its_run_until_the_lease_is_over(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", {})
+    for seconds, after in ((9, "running"), (2, "queued")):
+        for _ in range(seconds):
+            ledger.go(1)
+            ledger.reap()
+        assert state(ledger, "a") == after
+
+
+def test_after_a_silence_of_redis_a_proof_is_one(ledger: Moved) -> None:
+    ledger.plan([new("a")])
+    begin(ledger, "a")
+    ledger.go(60)
+    ledger.reap_proved(NODE, "here", "pid 7 is gone", ledger.held(NODE))
+    assert state(ledger, "a") == "queued"
+
+
+def test_a_host_knows_its_nodes_until_they_leave(ledger: Moved) -> None:
+    for node in ("left", "died", "lost", "seen"):
+        ledger.heartbeat(node, {"kind": "beat", "host": "here", "place": f"place of {node}"})
+    ledger.heartbeat("nowhere", {"kind": "beat", "host": "here", "place": ""})
+    assert ledger.reap(host="here").keys() == {"left", "died", "lost", "seen"}
+    assert ledger.reap(host="elsewhere") == ledger.reap() == {}
+    ledger.goodbye("left", "")
+    ledger.store.client.delete(ledger.store.key("node:lost"))  # as a failover that loses writes does
+    ledger.store.client.zrem(ledger.store.key("nodes"), "lost")
+    for node in ("lost", "seen"):
+        ledger.reap_proved(node, "here", "pid 7 is gone", {})
+    assert ledger.reap(host="here") == {"died": "place of died"}
+    assert ledger.store.client.exists(ledger.store.key("node:lost")) == 0
+    for _ in range(4):
+        ledger.go(3)
+        ledger.reap()
+    assert ledger.reap(host="here") == {}
 
 
 def test_a_node_marked_dead_is_never_renewed(ledger: Moved) -> None:
@@ -228,8 +282,42 @@ def test_a_failed_run_with_a_hook_goes_to_rollback_and_keeps_its_lock(ledger: Mo
     assert state(ledger, "b") == "blocked"
     again = begin(ledger, "a", "t2")
     assert again.kind == "rollback"
+    undone(ledger, "a")
     ledger.settle("a", NODE, again.fence, "rolled_back")
     assert (state(ledger, "a"), state(ledger, "b")) == ("rolled_back", "queued")
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled"])
+def test_a_run_whose_rollback_found_nothing_to_undo_stays_what_it_was(ledger: Moved, outcome: str) -> None:
+    ledger.plan([new("a", lock="l", hook=True), new("b", lock="l")])
+    begin(ledger, "a")
+    assert settle(ledger, "a", outcome, reason="boom") == "rolling_back"
+    begin(ledger, "a", "t2")
+    assert settle(ledger, "a", "rolled_back") == outcome
+    assert (ledger.run("a").reason, state(ledger, "b")) == ("boom; there was nothing to undo", "queued")
+    assert ledger.counts() == {("task", outcome): 1}
+
+
+def test_a_success_that_an_operator_rolls_back_in_vain_stays_one_and_is_told_once(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    begin(ledger, "a")
+    settle(ledger, "a", result="1")
+    ledger.operate("a", "rollback", "ann")
+    begin(ledger, "a", "t2")
+    assert settle(ledger, "a", "rolled_back") == "succeeded"
+    assert (ledger.run("a").reason, ledger.counts()) == ("there was nothing to undo", {("task", "succeeded"): 1})
+
+
+def test_what_an_earlier_rollback_undid_does_not_count_for_a_later_one(ledger: Moved) -> None:
+    ledger.plan([new("a", hook=True)])
+    for token, expected in (("t1", "rolled_back"), ("t2", "failed")):
+        begin(ledger, "a", token)
+        settle(ledger, "a", "failed")
+        begin(ledger, "a", f"{token}-hook")
+        if expected == "rolled_back":
+            undone(ledger, "a")
+        assert settle(ledger, "a", "rolled_back") == expected
+        ledger.operate("a", "retry", "ann")
 
 
 def test_a_failed_rollback_keeps_its_lock_until_somebody_resolves_it(ledger: Moved) -> None:
@@ -311,7 +399,7 @@ def test_a_run_that_is_too_late_to_start_expires_and_one_that_began_does_not(led
     settle(ledger, "b", "requeue")
     ledger.go(6)
     ledger.heartbeat(NODE)
-    assert ledger.begin("a", NODE, "child", "t") == "expired"
+    assert ledger.begin("a", NODE, "child", "t", "a", "") == "expired"
     assert begin(ledger, "b", "t2").attempt == 2
 
 
@@ -416,6 +504,7 @@ def test_each_rollback_begins_with_its_losses_and_tries_at_zero(ledger: Moved) -
             ledger.lose("a", NODE, begin(ledger, "a", f"{attempt}.{n}").fence, "child", "gone")
             assert state(ledger, "a") == "rolling_back"
         fence = begin(ledger, "a", f"{attempt}.last").fence
+        undone(ledger, "a")
         assert ledger.settle("a", NODE, fence, "rolled_back") == "rolled_back"
         ledger.operate("a", "retry", "ann")
 

@@ -183,10 +183,10 @@ class Machine(Pair, RuleBasedStateMachine):
         for run_id in self.queued():
             self.deliver(run_id, node)
 
-    @rule(run_id=IDS, node=NODES)
-    def begin_any(self, run_id: str, node: str) -> None:
-        """A message that may be late, doubled, or of no run at all, on a node that may be dead."""
-        self.deliver(run_id, node)
+    @rule(run_id=IDS, node=NODES, came=st.sampled_from(["own", "like", "other"]))
+    def begin_any(self, run_id: str, node: str, came: Any) -> None:
+        """A message that may be late, doubled, forged, or of no run at all, on a node that may be dead."""
+        self.deliver(run_id, node, came)
 
     @precondition(lambda self: self.deliveries)
     @rule(back=BACK)
@@ -284,6 +284,13 @@ class Machine(Pair, RuleBasedStateMachine):
         for _ in range(times):
             self.begin_all(node)
             self.fall_silent({node}, most)
+
+    @rule(node=NODES, times=st.integers(1, 3), spare=st.sampled_from([0, 0, 1]))
+    def is_seen_to_be_dead(self, node: str, times: int, spare: int) -> None:
+        """A node takes all messages and dies before its neighbour's eyes, and so does what comes after it."""
+        for _ in range(times):
+            self.begin_all(node)
+            self.prove(node, spare)
 
     @rule(silent=st.sets(NODES, min_size=1, max_size=2), most=MOST)
     def fall_silent(self, silent: set[str], most: int) -> None:

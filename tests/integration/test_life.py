@@ -157,7 +157,7 @@ def test_how_far_a_run_is_can_be_seen_while_it_runs(stack: Stack) -> None:
 
 def test_two_steps_of_one_name_fail_the_run_instead_of_giving_the_first_result_twice(stack: Stack) -> None:
     row = stack.ends(run(stack, ["step", "find"], ["step", "find"]).id)
-    assert (row.state, len(stack.lines("step"))) == ("rolled_back", 1)
+    assert (row.state, len(stack.lines("step"))) == ("failed", 1)
     assert row.error is not None
     assert "Step 'find' has been done in this body" in row.error["message"]
 
@@ -239,7 +239,7 @@ def test_a_child_that_dies_three_times_is_quarantined_and_the_worker_stays_up(st
     result = run(stack, ["die"])
     with pytest.raises(RunEnded, match="quarantined"):
         result.get(timeout=30)
-    assert stack.reaches(result.id, "rolled_back").losses == 3
+    assert stack.reaches(result.id, "quarantined").losses == 3
     assert len(stack.lines("begin")) == 3
     assert add.delay(1, 1).get(timeout=10) == 2
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
-from tests.support.probe import probe, unspeakable
+from tests.support.probe import probe
 from tests.support.stack import Process, Stack
 from worker.app import app
 
@@ -260,10 +260,3 @@ def test_children_that_come_and_go_under_load_end_no_body(stack: Stack) -> None:
             eventually(lambda: len(stack.processes[0].children()) < 4, 30, "the pool to shrink")
     assert entered(stack) == dict.fromkeys(runs, 1)
     assert "Scaling down" in stack.processes[0].said()
-
-
-def test_a_child_whose_body_ended_without_being_settled_does_not_say_for_ever_that_it_runs_it(stack: Stack) -> None:
-    stack.settings["lease"] = "3"
-    stack.worker(concurrency=1)
-    run = unspeakable.delay().id
-    eventually(lambda: stack.run(run).losses or stack.run(run).final, 15, "the run to end or to be lost")

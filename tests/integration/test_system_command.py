@@ -217,6 +217,30 @@ def test_a_cancelled_run_ends_its_command_and_then_its_undo_is_not_stopped(
     assert (alive(sleeper), undone.exists()) == (False, True)
 
 
+def test_a_command_that_cannot_be_undone_fails_and_one_with_too_little_time_is_not_begun(
+    stack: Stack, write: Write, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    path = write(f"""
+        [[command]]
+        name = "once"
+        argv = ["false"]
+        [[command]]
+        name = "slow"
+        argv = ["touch", "{begun}"]
+        timeout = "2h"
+    """)
+    stack.settings["commands"] = str(path)
+    stack.worker(concurrency=1)
+    run = stack.ends(command.delay("once").id)
+    assert (run.state, [entry.outcome for entry in run.undo]) == ("failed", ["skipped"])
+    assert "exit code 1" in run.reason
+    short = stack.ends(command.apply_async(("slow",), time_limit=3600).id)
+    assert (short.state, begun.exists()) == ("failed", False)
+    assert "a time limit of at least 7260 s" in short.reason
+    assert stack.ends(command.delay("slow").id).state == "succeeded"
+
+
 def test_a_rollback_without_undo_is_skipped_and_says_so(write: Write) -> None:
     write('[[command]]\nname = "once"\nargv = ["false"]\n')
     entry = Entry("command", {"command": "once"}, 0)
@@ -247,6 +271,7 @@ def test_without_a_list_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         ('[[command]]\nname = "a"\nargv = "rm -rf"\n', "argv: Input should be a valid list"),
         ('[[command]]\nname = "a"\nargs = ["x"]\n', "args is not known. Did you mean 'argv'?"),
         ('[[command]]\nname = "a"\nargv = ["x"]\ntimeout = "soon"\n', "timeout: a duration"),
+        ('[[command]]\nname = "a"\nargv = ["x"]\ntimeout = "8d"\n', "less than or equal to 604800"),
         ('[[command]]\nname = "a"\nargv = ["x"]\n' * 2, "declared twice"),
         ('[[commands]]\nname = "a"\n', "only [[command]] entries"),
         ("command = [", "is not TOML"),

@@ -14,7 +14,7 @@ ACCESS = frozenset({"get", "number", "set", "unset", "exists", "make", "row_key"
 READS = frozenset({"get", "number"})
 #: Commands that change nothing.
 ASKS = frozenset({
-    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HMGET", "LINDEX", "LPOS", "LRANGE", "PUBLISH",
+    "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "LINDEX", "LPOS", "LRANGE", "PUBLISH",
     "TIME", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE",
 })  # fmt: skip
 #: Commands that change only how long a key lives.

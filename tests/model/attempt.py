@@ -11,8 +11,8 @@ from tests.model.shapes import Owner, Row
 from tests.model.states import CANCELLED, NODE, QUARANTINED, QUEUE, QUEUED, ROLLING_BACK, RUNNING, SUCCEEDED
 
 
-def begin(m: Moment, run: int, owner: Owner) -> int:
-    """An attempt, or a rollback, starts: its fence, or 0 when refused."""
+def begin(m: Moment, run: int, owner: Owner, *, forged: bool) -> int:
+    """An attempt, or a rollback, starts: its fence, or 0 when refused; a forged message rings the own one."""
     row = m.ledger.rows[run]
     if row.index == NODE and row.owner == owner and m.on("begin_token"):
         return row.fence
@@ -20,8 +20,13 @@ def begin(m: Moment, run: int, owner: Owner) -> int:
         return 0
     if row.index != QUEUE and (m.on("begin_queued") or row.state != SUCCEEDED):
         return 0
+    if forged and m.on("own_message"):
+        row.messages = min(row.messages + 1, 2)
+        return 0
     if row.state == QUEUED and not holds(m, run) and not contend(m, run, QUEUE, m.scene.overlap):
         return 0
+    if forged:
+        m.broken = "a run does what a message says, and not what its row says"
     return _enter(m, row, owner)
 
 

@@ -70,7 +70,7 @@ def _rankfences(m: Moment) -> None:
 
 def _weight(m: Moment, slot: int) -> tuple[object, ...]:
     n = m.nodes[slot]
-    plain = (n.alive, n.stopped, n.cut, n.own, n.late, n.at, n.run, n.fence, n.phase, m.ledger.leases[slot])
+    plain = (n.alive, n.orphaned, n.stopped, n.cut, n.own, n.late, n.at, n.run, n.fence, n.phase, m.ledger.leases[slot])
     return (*plain, *(g.owner is not None and g.owner.slot == slot for g in m.ghosts), *_owned(m, slot))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from tests.model import attempt, body, operators
+from tests.model import attempt, body, faults, operators
 from tests.model.moment import Moment
 from tests.model.owners import me, renew_delivery, rest
 from tests.model.states import ASKING, BEGINNING, BODY, IDLE, LINKING, SETTLING
@@ -17,14 +17,19 @@ def steps(m: Moment, slot: int) -> Iterator[Step]:
     node = m.nodes[slot]
     if not node.alive or node.stopped:
         return
+    if node.orphaned:
+        yield Step(f"the child of n{slot} ends too", partial(faults.kill_node, slot=slot))
     if node.at == BODY:
         yield from _in_body(m, slot)
     if not m.reaches(slot):
         return
-    if node.at == IDLE and node.own >= 0:
+    if node.at == IDLE and node.own >= 0 and not node.orphaned:
         for run, row in enumerate(m.ledger.rows):
             if row.messages:
                 yield Step(f"n{slot} takes the message of run {run}", partial(take, slot=slot, run=run))
+            if row.forged:
+                label = f"n{slot} takes a forged message of run {run}"
+                yield Step(label, partial(take, slot=slot, run=run, forged=True))
     elif node.at in SCRIPTS:
         yield Step(f"n{slot} {SCRIPTS[node.at][0]} run {node.run}", partial(SCRIPTS[node.at][1], slot=slot))
 
@@ -40,14 +45,18 @@ def _in_body(m: Moment, slot: int) -> Iterator[Step]:
         yield Step(f"{who} sees the mark and stops", partial(body.finish, slot=slot, outcome="cancelled"))
 
 
-def take(m: Moment, slot: int, run: int) -> None:
+def take(m: Moment, slot: int, run: int, *, forged: bool = False) -> None:
     renew_delivery(m, slot)
-    m.ledger.rows[run].messages -= 1
-    m.nodes[slot].at, m.nodes[slot].run = BEGINNING, run
+    node, row = m.nodes[slot], m.ledger.rows[run]
+    if forged:
+        row.forged = False
+    else:
+        row.messages -= 1
+    node.at, node.run, node.forged = BEGINNING, run, forged
 
 
 def begin(m: Moment, slot: int) -> None:
-    fence = attempt.begin(m, m.nodes[slot].run, me(slot))
+    fence = attempt.begin(m, m.nodes[slot].run, me(slot), forged=m.nodes[slot].forged)
     if fence:
         body.enter(m, slot, fence)
     else:

@@ -104,12 +104,15 @@ def _fail_rollback(m: Moment, run: int, enter: int, *, gone: bool) -> None:
 
 
 def finish_rollback(m: Moment, run: int) -> None:
-    """Everything is undone: a later retry starts from nothing."""
+    """Everything is undone: a later retry starts from nothing. Where nothing was, it is what it was before."""
     row = m.ledger.rows[run]
     row.dirty = False
     if m.on("clear_steps"):
         row.steps = (False,) * m.scene.effects
-    end(m, run, ROLLED_BACK, NODE)
+    if "undone" in row.undo or not m.on("undone_or_not"):
+        end(m, run, ROLLED_BACK, NODE)
+    else:
+        end(m, run, SUCCEEDED if row.why == "asked" else row.why, NODE)
 
 
 def cancel_between(m: Moment, run: int, unbegun: str) -> None:

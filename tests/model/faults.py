@@ -31,10 +31,10 @@ def _spend(m: Moment, act: Fault) -> None:
 
 def _possible(m: Moment) -> Iterator[tuple[str, Fault]]:
     for slot, node in enumerate(m.nodes):
-        if node.alive and not node.stopped:
+        if node.alive and not node.stopped and not node.orphaned:
             yield from _of_process(m, slot)
             yield from _of_request(m, slot)
-        elif node.alive and "kill_node" in m.scene.faults:
+        elif node.stopped and "kill_node" in m.scene.faults:
             yield f"n{slot} is killed while stopped", partial(kill_node, slot=slot)
     if not m.frozen:
         yield from _of_messages(m)
@@ -57,6 +57,8 @@ def _of_process(m: Moment, slot: int) -> Iterator[tuple[str, Fault]]:
             yield label, act
             if node.at in (BEGINNING, SETTLING) and not m.ghosts:
                 yield f"{label}, its request still in the socket", partial(_haunt, slot=slot, act=act)
+    if "kill_main" in faults and node.at != IDLE:
+        yield f"the main process of n{slot} is killed", partial(_set, slot=slot, name="orphaned")
     if "limit" in faults and node.at == BODY:
         yield f"hard limit of n{slot}'s child", partial(_kill_child, slot=slot, fate="limit")
     if "stop" in faults:
@@ -84,6 +86,8 @@ def _of_messages(m: Moment) -> Iterator[tuple[str, Fault]]:
             yield f"the message of run {run} is lost", partial(_messages, run=run, by=-1)
             if row.messages < 2:
                 yield f"the message of run {run} is doubled", partial(_messages, run=run, by=1)
+        if "forge" in m.scene.faults and not row.forged:
+            yield f"a message of run {run} is forged", partial(_forge, run=run)
 
 
 def _set(m: Moment, slot: int, name: str) -> None:
@@ -98,7 +102,7 @@ def _kill_child(m: Moment, slot: int, fate: str) -> None:
 def kill_node(m: Moment, slot: int) -> None:
     renew_child(m, slot, "node")
     node = m.nodes[slot]
-    node.alive = node.stopped = node.cut = node.late = node.untold = False
+    node.alive = node.orphaned = node.stopped = node.cut = node.late = node.untold = False
     node.own = 0
 
 
@@ -114,7 +118,7 @@ def shutdown(m: Moment, slot: int) -> None:
 def _haunt(m: Moment, slot: int, act: Fault) -> None:
     node = m.nodes[slot]
     kind = "begin" if node.at == BEGINNING else "settle"
-    m.ghosts = (Ghost(kind, node.run, me(slot), node.fence, node.outcome),)
+    m.ghosts = (Ghost(kind, node.run, me(slot), node.fence, node.outcome, node.forged),)
     act(m)
 
 
@@ -125,13 +129,17 @@ def _give_up(m: Moment, slot: int) -> None:
 def _unheard(m: Moment, slot: int) -> None:
     node = m.nodes[slot]
     if node.at == BEGINNING:
-        attempt.begin(m, node.run, me(slot))
+        attempt.begin(m, node.run, me(slot), forged=node.forged)
     else:
         attempt.settle(m, node.run, me(slot), node.fence, node.outcome)
 
 
 def _messages(m: Moment, run: int, by: int) -> None:
     m.ledger.rows[run].messages += by
+
+
+def _forge(m: Moment, run: int) -> None:
+    m.ledger.rows[run].forged = True
 
 
 def freeze(m: Moment) -> None:

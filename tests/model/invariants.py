@@ -54,7 +54,13 @@ def _settled(m: Moment, row: Row) -> bool:
 
 
 def _left_undone(m: Moment, row: Row) -> bool:
-    return row.state == ROLLED_BACK and not row.resolved and (any(row.stands) or "open" in row.undo)
+    """Its hook is done, whether it found something to undo or not."""
+    hooked = m.scene.hook and not row.dirty and row.state in (FAILED, CANCELLED, QUARANTINED)
+    return (row.state == ROLLED_BACK or hooked) and not row.resolved and (any(row.stands) or "open" in row.undo)
+
+
+def _nothing_undone(m: Moment, row: Row) -> bool:
+    return row.state == ROLLED_BACK and not row.resolved and "undone" not in row.undo
 
 
 def _too_soon(m: Moment, row: Row) -> bool:
@@ -84,6 +90,7 @@ OF_A_RUN: dict[str, Callable[[Moment, Row], bool]] = {
     "a success is undone by a cancel": lambda m, row: row.wins > 0 and row.why == CANCELLED,
     "a rollback without terminal failure or request": _no_reason,
     "rolled back, and an effect stands or an entry is open": _left_undone,
+    "rolled back, and nothing was undone": _nothing_undone,
     "succeeded, and an effect is missing": lambda m, row: row.state == SUCCEEDED and not all(row.stands),
     "undo entries out of order": _out_of_order,
     "rollback_failed before its third loss or last try": _too_soon,

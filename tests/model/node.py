@@ -17,6 +17,8 @@ from tests.model.step import Step
 def steps(m: Moment, slot: int) -> Iterator[Step]:
     """What the main process of this node can do now; renewing its lease is part of time."""
     node, reach = m.nodes[slot], m.reaches(slot)
+    if node.orphaned:
+        return
     if node.stopped:
         yield Step(f"n{slot} continues (SIGCONT)", partial(_set, slot=slot, name="stopped"))
     elif node.cut and node.alive:
@@ -55,7 +57,7 @@ def _set(m: Moment, slot: int, name: str) -> None:
 def must_fence(m: Moment, slot: int) -> bool:
     """Whether this node can no longer be sure of its lease while its child has a run."""
     node = m.nodes[slot]
-    if not node.alive or node.stopped or m.reaches(slot) or not _watched(m, node):
+    if not node.alive or node.orphaned or node.stopped or m.reaches(slot) or not _watched(m, node):
         return False
     return 0 <= node.own <= (1 if m.on("early_fence") else 0)
 

@@ -68,6 +68,7 @@ def retry(m: Moment, run: int) -> bool:
 
 def _clear(m: Moment, row: Row) -> None:
     row.why, row.dirty, row.resolved, row.wins = "", False, False, 0
+    row.undo = tuple("" if entry == "undone" else entry for entry in row.undo)
     if m.on("retry_clears"):
         row.marked, row.hurried, row.losses, row.tries = False, False, 0, 0
 

@@ -14,8 +14,8 @@ def me(slot: int) -> Owner:
 
 
 def renew_node(m: Moment, slot: int) -> None:
-    """The node comes back under a new uuid: every owner from before is one life older."""
-    _rename(m, slot, lambda o: Owner(slot, o.age + 1))
+    """The node comes back under a new uuid: every owner from before is one life older. Who was killed stays so."""
+    _rename(m, slot, lambda o: Owner(slot, o.age + 1, "node" if o.fate == "node" else ""))
     for ledger in _ledgers(m):
         ledger.leases[slot] = tuple((age + 1, left) for age, left in ledger.leases[slot])
 
@@ -24,7 +24,7 @@ def renew_child(m: Moment, slot: int, fate: str) -> None:
     """The child is gone and another takes its place; its owners remember how it went."""
     _rename(m, slot, lambda o: o if o.age or o.fate else Owner(slot, 0, fate, stale=True))
     old = m.nodes[slot]
-    m.nodes[slot] = Node(old.alive, old.stopped, old.cut, old.own, old.late, old.untold)
+    m.nodes[slot] = Node(old.alive, old.orphaned, old.stopped, old.cut, old.own, old.late, old.untold)
 
 
 def renew_delivery(m: Moment, slot: int) -> None:
@@ -35,7 +35,7 @@ def renew_delivery(m: Moment, slot: int) -> None:
 def rest(node: Node) -> None:
     """The child is done with its message and idle again."""
     blank = Node()
-    for name in ("at", "run", "fence", "undoing", "phase", "todo", "outcome", "forgotten"):
+    for name in ("at", "run", "fence", "undoing", "phase", "todo", "outcome", "forgotten", "forged"):
         setattr(node, name, getattr(blank, name))
 
 

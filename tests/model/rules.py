@@ -17,10 +17,13 @@ RULES: dict[str, str] = {
     "early_fence": "a cut node kills its children at two thirds of its lease, not at its end",
     "kill_all": "a cut node kills every child with a run, not only those with a lock",
     "gap": "after a silence of Redis nobody is reaped for a lease, decided inside the script",
+    "prove_gone": "a node is reaped before its lease is over only when its main process is seen to be gone",
+    "prove_children": "and of its rows only those whose child is gone too",
     "reap_last": "a dead node leaves the index only when it has no rows",
     "fence_clock": "a fence comes from the clock, so that it grows even after Redis lost its last writes",
     # messages
     "ring": "upkeep rings a queued row whose message is gone",
+    "own_message": "begin runs what the row says: who comes with another message gets the row's, or nothing",
     # locks
     "lock_when_due": "a run takes its lock when it becomes due, not when it begins",
     "lock_in_loss": "the lock belongs to the run and is kept when an attempt is lost",
@@ -45,6 +48,7 @@ RULES: dict[str, str] = {
     "store_fenced": "the outside store refuses a fence lower than the highest it has seen",
     "fence_first": "a hook's write raises the store's fence also when it finds nothing to undo",
     "reverse": "undo entries are handled in reverse order",
+    "undone_or_not": "a run whose rollback undid nothing stays what it was: failed, cancelled, quarantined, succeeded",
     "clear_steps": "a rollback clears the finished steps",
     "resolve_clears": "resolve clears the finished steps too",
     # operators

@@ -28,7 +28,7 @@ def _set(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-EVERY_FAULT = _set("cut freeze clock stop kill_node kill_child lose_answer give_up message limit shutdown")
+EVERY_FAULT = _set("cut freeze clock stop kill_node kill_main kill_child lose_answer give_up message limit shutdown")
 EVERY_REQUEST = _set("cancel retry rollback resolve")
 
 EXPERIMENTS = [
@@ -45,6 +45,11 @@ EXPERIMENTS = [
         Scene("a slow look", slow_look=True, faults=_set("give_up"), never=frozenset({"quarantined"})),
         {"second_sight": FORBIDDEN},
     ),
+    Experiment(
+        Scene("messages forged", hook=True, fails=True, faults=_set("forge message kill_child lose_answer give_up"),
+              budget=2),
+        {"own_message": "a run does what a message says, and not what its row says", "ring": STUCK},
+    ),
     # nodes
     Experiment(
         Scene("nodes killed", nodes=2, faults=_set("kill_node kill_child"), budget=2),
@@ -57,6 +62,10 @@ EXPERIMENTS = [
     Experiment(
         Scene("cut off", nodes=2, lock=False, faults=_set("cut freeze clock")),
         {"kill_all": TWO_BODIES, "gap": TWO_BODIES, "early_fence": TWO_BODIES},
+    ),
+    Experiment(
+        Scene("its worker seen dead", nodes=2, faults=_set("kill_main cut stop")),
+        {"prove_gone": TWO_BODIES, "prove_children": TWO_BODIES},
     ),
     Experiment(
         Scene("stopped", nodes=2, fails=True, retries=1, faults=_set("stop")),
@@ -106,7 +115,11 @@ EXPERIMENTS = [
     ),
     Experiment(
         Scene("two effects", hook=True, effects=2, fails=True, limit=4, faults=_set("kill_child")),
-        {"undo_first": LEFT_UNDONE, "reverse": "undo entries out of order"},
+        {
+            "undo_first": LEFT_UNDONE,
+            "reverse": "undo entries out of order",
+            "undone_or_not": "rolled back, and nothing was undone",
+        },
     ),
     Experiment(
         Scene(

@@ -31,6 +31,7 @@ class Ghost(NamedTuple):
     owner: Owner | None = None
     fence: int = 0
     outcome: str = ""
+    forged: bool = False
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ class Row:
     #: losses and tries of the present rollback, kept only to check the counts above
     seen: int = 0
     messages: int = 0
+    #: a message with its id that says another thing
+    forged: bool = False
     #: has a start deadline
     hurried: bool = False
     begun: bool = False
@@ -76,6 +79,8 @@ class Node:
     """One worker process tree with one child."""
 
     alive: bool = True
+    #: its main process was killed, and its child lives for a moment yet
+    orphaned: bool = False
     stopped: bool = False
     cut: bool = False
     #: units of its lease left by its own count; -1 once it has heard that the lease is gone
@@ -97,3 +102,5 @@ class Node:
     outcome: str = ""
     #: Redis has lost a write while this child was at work
     forgotten: bool = False
+    #: the message that it took is not the row's own
+    forged: bool = False

@@ -75,6 +75,8 @@ def _upkeep(m: Moment) -> Iterator[Step]:
         waiting = row.state in (QUEUED, DELAYED, BLOCKED)
         if row.hurried and waiting and not (row.begun and m.on("begun_stays")):
             yield Step(f"upkeep expires run {run}", partial(due.expire, run=run))
+    for run in leases.proved(m):
+        yield Step(f"a neighbour sees the holder of run {run} dead", partial(leases.prove, run=run))
     for slot, lives in enumerate(m.ledger.leases):
         for age in (age for age, left in lives if not left):
             yield Step(f"upkeep reaps n{slot}", partial(leases.reap, slot=slot, age=age))
@@ -93,7 +95,7 @@ def _run_late(m: Moment, ghost: Ghost) -> None:
     elif ghost.kind == "plan":
         due.plan(m, ghost.run)
     elif ghost.owner and ghost.kind == "begin":
-        attempt.begin(m, ghost.run, ghost.owner)
+        attempt.begin(m, ghost.run, ghost.owner, forged=ghost.forged)
     elif ghost.owner:
         attempt.settle(m, ghost.run, ghost.owner, ghost.fence, ghost.outcome)
 

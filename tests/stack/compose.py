@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -152,6 +153,21 @@ class Compose:
         """The ids of a service's containers."""
         return self("ps", "-q", service).stdout.split()
 
+    @contextmanager
+    def supervised(self, queue: str, lease: float) -> Iterator[str]:
+        """One more worker, with a queue and a lease of its own, whose container the engine starts again when it ends.
+
+        Yields:
+            Its container.
+        """
+        name = f"{self.name}-{queue}"
+        self("run", "-d", "--no-deps", "--name", name, "-e", f"ANP_LEASE={lease:g}", "worker", "worker", "-Q", queue)
+        try:
+            self.docker("update", "--restart", "unless-stopped", name)
+            yield name
+        finally:
+            self.docker("rm", "-f", "-v", name)
+
     def inspect(self, container: str) -> dict[str, Any]:
         """What the engine knows of a container."""
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", container).stdout)
@@ -184,10 +200,10 @@ class Compose:
             self._ledger = Ledger(Store(connect(self.redis_url), "anp"), lease=int(LEASE * 1000))
         return self._ledger
 
-    def send(self, *script: list[Any], key: str) -> str:
+    def send(self, *script: list[Any], key: str, queue: str = "default") -> str:
         """Enqueue a probe; its run id. By a plain producer: it is quick, so that the run still runs when we look."""
         producer = Celery("producer", broker=self.redis_url, set_as_current=False)
-        producer.conf.task_default_queue = "default"
+        producer.conf.task_default_queue = queue
         fields = {"path": JOURNAL, "script": list(script), "lock": key}
         with producer.connection_for_write() as connection:
             producer.send_task("probe", kwargs=fields, task_id=f"probe#{key}", connection=connection)

@@ -5,6 +5,10 @@ A schedule ticks each second all the while; the last test here counts its ticks.
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+
 from celery_anp.errors import AnpError
 from celery_anp.reliability.run import Run
 from tests.stack.compose import LEASE, MORE, Compose
@@ -37,6 +41,23 @@ def test_a_killed_worker_container_costs_its_run_a_lease(compose: Compose) -> No
     ended = compose.reaches(run_id)
     assert (ended.state, ended.attempts, ended.losses) == ("succeeded", 2, 1)
     compose.up("worker")
+
+
+def test_a_killed_container_that_docker_starts_again_waits_for_no_lease(compose: Compose) -> None:
+    with compose.supervised("default-seen", lease=120) as container:
+        run_id = compose.send(["sleep", 4], ["effect", "e"], key="seen", queue="default-seen")
+        compose.reaches(run_id, RUNNING)
+        began = compose.ledger().now()
+        os.kill(compose.inspect(container)["State"]["Pid"], signal.SIGKILL)
+        ended = compose.reaches(run_id)
+        assert compose.inspect(container)["RestartCount"] == 1
+    assert (ended.state, ended.attempts, ended.losses) == ("succeeded", 2, 1)
+    again = next(step.time.timestamp() for step in ended.history if step.reason == "attempt 2")
+    print(f"kill -9 of the container to re-run, with its start: {again - began / 1000:.1f} s")
+    reason = next(step.reason for step in ended.history if step.after == "queued" and step.before == "running")
+    # which of them depends on the numbers that the kernel gives to the namespace and the worker of the new container
+    assert re.fullmatch("its container was started again|its worker was killed: pid .*", reason)
+    assert len(compose.journal(run_id, "begin")) == 2
 
 
 def test_a_paused_worker_container_is_refused_when_it_wakes_up(compose: Compose) -> None:

@@ -8,7 +8,7 @@ from celery_anp.reliability.records import End, Key, LockUse, Message, NewRun, T
 
 #: By part of a run the names in it.
 _PARTS: dict[Any, dict[str, str]] = {
-    Message: {"linked": "linked", "by_kombu": "by_kombu", "held": "held"},
+    Message: {"seal": "seal", "linked": "linked", "by_kombu": "by_kombu", "held": "held"},
     Timing: {"due": "due", "delay": "delay", "deadline": "deadline"},
     LockUse: {"lock": "name", "overlap": "overlap", "limit": "limit"},
     Key: {"digest": "digest", "unique_for": "unique_for"},

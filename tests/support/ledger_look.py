@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,9 @@ FOLLOWS = {
         "running", "succeeded", "failed", "delayed", "queued", "cancelled", "quarantined", "rolling_back",
         "parked",
     },
-    "rolling_back": {"rolling_back", "rolled_back", "rollback_failed"},
+    "rolling_back": {
+        "rolling_back", "rolled_back", "rollback_failed", "failed", "cancelled", "quarantined", "succeeded",
+    },
     "succeeded": {"rolling_back"},
     "failed": {"queued", "rolling_back"},
     "cancelled": {"queued", "rolling_back"},
@@ -112,6 +115,14 @@ class Look:
             self._check_lock(run_id, row)
             _check_history(run_id, row)
         self._check_locks()
+        self._check_waiting()
+
+    def _check_waiting(self) -> None:
+        """Per queue it is counted how many rows wait on it."""
+        rows = self.rows
+        counted = Counter(rows[i].get("queue", "") for i in self.members("queued") if i in rows)
+        del counted[""]
+        assert {q: int(n) for q, n in self.members("waiting").items()} == dict(counted), "what waits on each queue"
 
     def _check_index(self, run_id: str, row: dict[str, str], places: list[tuple[str, str]]) -> None:
         assert row.get("state") in STATES, f"{run_id} has no state: {row}"
@@ -141,6 +152,7 @@ class Look:
             entries = [json.loads(entry) for entry in self.values.get(f"ledger:undo:{run_id}", [])]
             still = [entry for entry in entries if entry.get("outcome") not in ("undone", "skipped")]
             assert not still, f"{run_id} is rolled back with {still} still to be undone"
+            assert any(entry["outcome"] == "undone" for entry in entries), f"{run_id}: nothing was undone"
 
     def _check_lock(self, run_id: str, row: dict[str, str]) -> None:
         lock, begun = row.get("lock", ""), int(row["attempts"]) > 0

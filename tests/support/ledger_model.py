@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from celery_anp.reliability.records import Keeping, NewRun
 from celery_anp.reliability.run import FINAL
+from celery_anp.sending.message import seal
 
 #: A message may be on its way so long before upkeep rings again; the pause doubles with each ring, to 64 of them.
 GRACE = 5000
@@ -73,6 +74,9 @@ class Row:
     undo: list[str] = field(default_factory=list)
     #: How many of them the current attempt recorded.
     undo_now: int = 0
+    #: Whether its newest rollback has undone one of them, and what it was before that.
+    undone: bool = False
+    failed_as: str = ""
     steps: int = 0
 
     @property
@@ -109,6 +113,11 @@ class Row:
     def text(self) -> str:
         """Its message."""
         return self.message or (self.new.message.text if self.new.message else "")
+
+    @property
+    def seal(self) -> str:
+        """What tells its message from others."""
+        return seal(self.text)
 
     @property
     def by_kombu(self) -> bool:
@@ -168,6 +177,12 @@ class Model:
         self.rung: list[str] = []
         self.held: set[str] = set()
         self.touched: set[str] = set()
+        self.touched_tasks: set[str] = set()
+        #: Per task its ended runs that no tick made and no key keeps, and when; how long that is known, per task.
+        self.ended: dict[str, dict[str, int]] = {}
+        self.ended_goes: dict[str, float] = {}
+        #: Celery's records that have outlived their rows, and until when.
+        self.results: dict[str, float] = {}
 
     @property
     def full(self) -> bool:
@@ -252,20 +267,33 @@ class Model:
 
     def end(self, row: Row, state: str, celery: str = "") -> None:
         """It is final; its lock goes on unless its rollback failed."""
+        stays = row.state == "rolling_back" and state == row.failed_as
         self.leave(row)
         row.state, row.node = state, ""
         if state == "rolled_back":
             row.steps = 0
         if state != "rollback_failed":
             self.release(row)
-        self._tell(row, state, celery)
+        self._tell(row, state, celery, stays=stays)
         if state != "rollback_failed":
             row.goes = self.now + (self.keeping.short if state in SHORT else self.keeping.long)
             row.celery_goes = row.goes
-        self.touched.add(row.schedule)
+            self.touched.add(row.schedule)
+            self._keep_few(row, state)
 
-    def _tell(self, row: Row, state: str, celery: str) -> None:
-        self.counts[f"{row.new.task}|{state}"] += 1
+    def _keep_few(self, row: Row, state: str) -> None:
+        if not row.schedule and state != "parked" and not row.digest:
+            self.ended.setdefault(row.new.task, {})[row.new.run_id] = self.now
+            self.ended_goes[row.new.task] = self.now + self.keeping.long
+            self.touched_tasks.add(row.new.task)
+
+    def revive(self, row: Row) -> None:
+        """It is final no more."""
+        row.cancel, row.goes, row.celery_goes = "", math.inf, math.inf
+        self.ended.get(row.new.task, {}).pop(row.new.run_id, None)
+
+    def _tell(self, row: Row, state: str, celery: str, *, stays: bool = False) -> None:
+        self.counts[f"{row.new.task}|{state}"] += not stays
         if row.ended or state not in CELERY:
             return
         row.ended = True
@@ -289,11 +317,12 @@ class Model:
 
     def fail(self, row: Row, state: str, celery: str = "") -> None:
         """It ends badly; what has begun and has a hook is rolled back first, keeping its lock."""
+        row.failed_as = state
         if not row.new.hook or not row.attempts:
             return self.end(row, state, celery)
         self.leave(row)
         self._tell(row, state, celery)
-        row.state = "rolling_back"
+        row.state, row.undone = "rolling_back", False
         row.failures["rollback"] = row.points["rollback"] = 0
         return self.ready(row)
 
@@ -327,16 +356,35 @@ class Model:
                     node.end = self.now + self.lease
 
     def trim(self, asked: str) -> None:
-        """A schedule keeps its newest rows, whatever is not final, what was asked about, and what has links due."""
+        """A schedule keeps its newest rows, a task its newest ended ones, and both what may not go."""
         for schedule in self.touched - {""}:
             known = [*self.rows.values(), *self.dropped.values()]
             ticks = sorted((row.tick, row.new.run_id) for row in known if row.schedule == schedule)
             for _, run_id in ticks[: max(len(ticks) - self.keeping.rows, 0)]:
-                if run_id != asked and run_id not in self.links:
-                    self.dropped.pop(run_id, None)
-                    if run_id in self.rows and self.rows[run_id].state in ENDED:
-                        del self.rows[run_id]
+                if self._may_go(run_id, asked):
+                    self._forget(run_id)
+        for task in self.touched_tasks:
+            ends = sorted((when, run_id) for run_id, when in self.ended[task].items())
+            for _, run_id in ends[: max(len(ends) - self.keeping.rows, 0)]:
+                if self._may_go(run_id, asked):
+                    row = self.rows.get(run_id)
+                    if row and row.celery:
+                        self.results[run_id] = row.celery_goes
+                    self._forget(run_id)
+                    del self.ended[task][run_id]
+                elif run_id != asked:
+                    self.ended[task][run_id] = self.now
         self.touched.clear()
+        self.touched_tasks.clear()
+
+    def _may_go(self, run_id: str, asked: str) -> bool:
+        """Final and not parked, not what was asked about, without links due."""
+        row = self.rows.get(run_id)
+        return run_id not in {asked, *self.links} and (row is None or row.state in ENDED - {"parked"})
+
+    def _forget(self, run_id: str) -> None:
+        self.dropped.pop(run_id, None)
+        self.rows.pop(run_id, None)
 
     def due(self, at: str, most: int) -> list[Row]:
         """The rows of one index whose time has come, the oldest first."""

@@ -5,16 +5,17 @@ Limit: who asks tells the truth, as a worker does: a token belongs to one delive
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from celery_anp.reliability.records import Decision, Key, NewRun
 from celery_anp.reliability.run import FINAL
 from tests.support.ledger_model import GRACE, MOST_PAUSES, RETRIED, UNDONE, Model, NodeLease, Row
 
-#: An attempt: the word go, its number, failures before it, its kind, and its message where that was changed.
+#: An attempt: the word go, its number, failures before it, its kind, and its message where another one came.
 Go = tuple[str, int, int, str, str]
+#: What is used before the body of every message of these runs.
+USED = '["task", null, 5, null, 3]'
 #: What became of a plan: the run, a word, its state, and the stamp with which its planner sends its message.
 Plan = tuple[str, str, str, int]
 P = ParamSpec("P")
@@ -66,6 +67,7 @@ class Moves(Model):
         if key.unique_for:
             self.unique[key.digest] = new.run_id, self.now + key.unique_for
         self.dropped.pop(new.run_id, None)
+        self.results.pop(new.run_id, None)
         row = self.rows[new.run_id] = Row(new, new.lock.overlap, new.lock.limit, new.timing.deadline)
         due = new.timing.due if new.timing.delay is None else self.now + new.timing.delay
         if new.end:
@@ -92,34 +94,38 @@ class Moves(Model):
         return False, decision.cursor, [self._plan(new) for new in decision.runs]
 
     @script
-    def begin(self, run_id: str, node: str, child: str, token: str) -> Go | str:
-        """An attempt, or why there is none."""
+    def begin(self, run_id: str, node: str, child: str, token: str, seal: str, used: str) -> Go | str:
+        """An attempt, or why there is none; who came with another message gets the row's, or nothing."""
         row = self.rows.get(run_id)
         if row is None:
             return "gone"
+        handed = "" if seal == row.seal else row.text
         if row.at == "node" and row.token == token:
-            return "go", row.attempts, row.failures[row.kind], row.kind, row.message
+            return "go", row.attempts, row.failures[row.kind], row.kind, handed
         if row.at != "queue":
             return row.state
-        return self._refused(row, node) or self._go(row, node, child, token)
+        return self._refused(row, node, handed, used) or self._go(row, node, child, token, handed)
 
-    def _refused(self, row: Row, node: str) -> str:
+    def _refused(self, row: Row, node: str, handed: str, used: str) -> str:
         lease = self.nodes.get(node)
         if lease is None or lease.dead or lease.end <= self.now:
             return "lease"
         if self.too_late(row):
             self.end(row, "expired")
             return "expired"
+        if handed and used != USED:
+            self.to_queue(row)
+            return "other"
         return ""
 
-    def _go(self, row: Row, node: str, child: str, token: str) -> Go:
+    def _go(self, row: Row, node: str, child: str, token: str, handed: str) -> Go:
         self.leave(row)
         row.at, row.node, row.child, row.token = "node", node, child, token
         row.attempts += 1
         row.undo_now = 0
         self.nodes[node].rows.append(row.new.run_id)
         self._turn(row, "running")
-        return "go", row.attempts, row.failures[row.kind], row.kind, row.message
+        return "go", row.attempts, row.failures[row.kind], row.kind, handed
 
     def owner(self, run_id: str, node: str, fence: int) -> Row | None:
         """The row, for who holds its current attempt."""
@@ -160,6 +166,9 @@ class Moves(Model):
             self.to_queue(row)
         elif outcome == "parked":
             self.park(row)
+        elif outcome == "rolled_back":
+            row.steps = 0
+            self.end(row, outcome if row.undone else row.failed_as)
         else:
             self.end(row, outcome, celery)
 
@@ -197,6 +206,7 @@ class Moves(Model):
         if row is None:
             return None
         row.undo[open_entries[-1]] = outcome
+        row.undone = row.undone or outcome == "undone"
         return True
 
     def open_entries(self, run_id: str) -> list[int]:
@@ -231,9 +241,21 @@ class Moves(Model):
         self.nodes.pop(node, None)
 
     @script
-    def reap(self, most: int) -> None:
-        """The rows of dead nodes go back; a node goes once it has none."""
+    def reap(self, most: int, proved: str = "", gone: Iterable[str] = ()) -> None:
+        """The rows of dead nodes go back; a node goes once it has none.
+
+        Args:
+            most: rows that go back now.
+            proved: a node whose death is proved, whose rows go back where their child is gone too.
+            gone: those rows.
+        """
         self.beat()
+        if seen := self.nodes.get(proved):
+            for run_id in gone:
+                most -= 1
+                self.lost(self.rows[run_id], "node")
+            if not seen.rows:
+                del self.nodes[proved]
         dead = [(lease.end, node) for node, lease in self.nodes.items() if lease.end <= self.now]
         for _, node in sorted(dead):
             lease = self.nodes[node]
@@ -266,7 +288,8 @@ class Moves(Model):
             del self.parked[run_id]
         elif self.is_known(since):
             del self.parked[run_id]
-            parked.cancel, parked.state, parked.goes, parked.celery_goes = "", "queued", math.inf, math.inf
+            self.revive(parked)
+            parked.state = "queued"
             self.ready(parked)
 
     @script
@@ -328,9 +351,10 @@ class Moves(Model):
     def _retry(self, row: Row) -> bool:
         if row.state not in RETRIED:
             return False
-        row.cancel, row.settled, row.ended, row.celery, row.deadline, row.goes = "", None, False, "", 0, math.inf
+        self.revive(row)
+        row.settled, row.ended, row.celery, row.deadline = None, False, "", 0
         row.failures["run"] = row.points["run"] = 0
-        row.state = "queued"
+        row.state, row.failed_as = "queued", ""
         if row.locks:
             row.overlap, row.limit = "buffer_all", 1_000_000
         self.ready(row)
@@ -339,7 +363,10 @@ class Moves(Model):
     def _rollback(self, row: Row) -> bool:
         if row.state not in UNDONE or not row.new.hook or not row.attempts:
             return False
-        row.cancel, row.settled, row.state, row.goes, row.celery_goes = "", None, "rolling_back", math.inf, math.inf
+        row.failed_as = row.failed_as or row.state
+        row.undone = row.undone and row.state == "rollback_failed"
+        self.revive(row)
+        row.settled, row.state = None, "rolling_back"
         row.failures["rollback"] = row.points["rollback"] = 0
         self.ready(row)
         return True
@@ -383,6 +410,10 @@ class Moves(Model):
         self.unique = {digest: held for digest, held in self.unique.items() if held[1] > self.now}
         for row in self.rows.values():
             row.celery = row.celery if row.celery_goes > self.now else ""
+        self.results = {run_id: goes for run_id, goes in self.results.items() if goes > self.now}
+        for task in [task for task, goes in self.ended_goes.items() if goes <= self.now]:
+            self.ended.pop(task, None)
+            del self.ended_goes[task]
         gone = [row.new.run_id for row in self.final() if row.goes <= self.now]
         for run_id in gone:
             self.dropped[run_id] = self.rows.pop(run_id)

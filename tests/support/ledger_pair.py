@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from redis import Redis
@@ -19,10 +19,11 @@ from celery_anp.reliability.records import Begun, Keeping, NewRun
 from celery_anp.reliability.rollback import UndoLog
 from celery_anp.reliability.run import FINAL
 from celery_anp.reliability.store import Store
+from celery_anp.sending.message import seal
 from tests.support.flat import flat
 from tests.support.ledger_look import Look
 from tests.support.ledger_model import Row
-from tests.support.ledger_moves import Moves
+from tests.support.ledger_moves import USED, Moves
 
 CLOCK = "machine:clock"
 START = 1_000_000_000
@@ -33,6 +34,8 @@ KEEPING = Keeping(short=600_000, long=1_200_000, rows=3)
 #: Characters of an undo entry.
 ENTRY = 60
 
+#: What comes: the row's own message, one that says the same before the body, or another.
+Came = Literal["own", "like", "other"]
 #: This node does not know the task.
 STRANGER = "n3"
 #: How an attempt may end, that of a body and that of a rollback hook.
@@ -42,7 +45,8 @@ HOOK = ("rolled_back", "rollback_failed", "rollback_retry", "rolled_back")
 
 def message(run_id: str, **more: object) -> str:
     """A message as a row keeps it."""
-    return json.dumps({"headers": {"anp_rung": 0}, "id": run_id, **more})
+    headers = {"anp_rung": 0, "task": "task", "timelimit": [None, 5]}
+    return json.dumps({"headers": headers, "id": run_id, "properties": {"priority": 3}, **more})
 
 
 class Pair:
@@ -58,8 +62,8 @@ class Pair:
         self.list = f"{self.prefix}:list"
         self.ledger = Ledger(Store(client, self.prefix, CLOCK), LEASE, KEEPING)
         self.model = Moves(START, LEASE, KEEPING)
-        #: Whatever was sent to begin a run: its id, node, child, token; and what began: its id, node, fence, kind.
-        self.deliveries: list[tuple[str, str, str, str]] = []
+        #: What was sent to begin a run: its id, node, child, token, what came. What began: its id, node, fence, kind.
+        self.deliveries: list[tuple[str, str, str, str, str, str]] = []
         self.attempts: list[tuple[str, str, int, str]] = []
         self.ends: dict[str, int] = {}
         self.entries = 0
@@ -76,7 +80,8 @@ class Pair:
         meta = f"{self.prefix}:meta:{run_id}"
         sender = fields.pop("sender", "script")
         fields |= {"by_kombu": sender == "kombu", "held": sender == "planner"}
-        return flat(run_id, message(run_id), self.list, meta_key=meta, **fields)
+        text = message(run_id)
+        return flat(run_id, text, self.list, meta_key=meta, seal=seal(text), **fields)
 
     def planned(self, new: NewRun) -> None:
         """Plan one run."""
@@ -96,11 +101,11 @@ class Pair:
         """The runs that a message could begin."""
         return sorted(run_id for run_id, row in self.model.rows.items() if row.at == "queue")
 
-    def begin(self, run_id: str, node: str, child: str, token: str) -> Begun | None:
+    def begin(self, run_id: str, node: str, child: str, token: str, sealed: str, used: str) -> Begun | None:
         """A message is delivered."""
         last = max((attempt[2] for attempt in self.attempts), default=0)
-        expected = self.model.begin(run_id, node, child, token)
-        begun = self.ledger.begin(run_id, node, child, token)
+        expected = self.model.begin(run_id, node, child, token, sealed, used)
+        begun = self.ledger.begin(run_id, node, child, token, sealed, used)
         if not isinstance(begun, Begun):
             agree(begun, expected, "begin")
             return None
@@ -112,9 +117,14 @@ class Pair:
             self.attempts.append((run_id, row.node, begun.fence, begun.kind))
         return begun
 
-    def deliver(self, run_id: str, node: str) -> Begun | None:
-        """A message is delivered for the first time."""
-        delivery = (run_id, node, f"child-{len(self.deliveries) % 2}", f"token-{len(self.deliveries)}")
+    def deliver(self, run_id: str, node: str, came: Came = "own") -> Begun | None:
+        """A message is delivered for the first time: the row's own, one that is like it, or one that is not."""
+        row, number = self.model.rows.get(run_id), len(self.deliveries)
+        sealed = row.seal if row and came == "own" else "" if came == "like" else "forged"
+        delivery = (
+            run_id, node, f"child-{number % 2}", f"token-{number}", sealed,
+            USED if came != "other" else USED.replace("task", "another"),
+        )  # fmt: skip
         self.deliveries.append(delivery)
         return self.begin(*delivery)
 
@@ -133,7 +143,7 @@ class Pair:
             outcome, changed = "retry", message(run_id, changed_by=fence)
         status = {"succeeded": "SUCCESS", "failed": "FAILURE", "retry": "RETRY"}.get(outcome, "") if meta else ""
         data = {"meta": json.dumps({"status": status, "by": "worker"})} if status else {}
-        data |= {"message": changed} if changed else {}
+        data |= {"message": changed, "seal": seal(changed)} if changed else {}
         expected = self.model.settle(run_id, node, fence, outcome, delay, status, changed)
         try:
             state = self.ledger.settle(run_id, node, fence, outcome, reason="so it was", delay=delay, **data)
@@ -213,6 +223,12 @@ class Pair:
         """Upkeep takes back what dead nodes had."""
         self.model.reap(most)
         self.ledger.reap(most)
+
+    def prove(self, node: str, spare: int) -> None:
+        """A neighbour has seen a node dead, and its children but for some."""
+        gone = dict(sorted(self.ledger.held(node).items())[spare:])
+        self.model.reap(500, node, gone)
+        self.ledger.reap_proved(node, "host", "seen to be dead", gone)
 
     def promote(self, most: int) -> None:
         """What is due becomes ready."""
@@ -297,8 +313,14 @@ class Pair:
         agree(look.members("parked"), {i: str(since) for i, since in model.parked.items()}, "parked")
         agree(dict(look.named("ledger:unique:task:")), {key: i for key, (i, _) in model.unique.items()}, "unique")
         agree(look.members("runs").keys(), model.rows.keys() | model.dropped.keys(), "the list of rows")
-        told = {run_id for run_id, _ in look.named("meta:")}
+        kept = look.members("results")
+        agree(
+            {key.rpartition(":")[2] for key in kept} & dict(look.named("meta:")).keys(), set(model.results), "results"
+        )
+        told = {run_id for run_id, _ in look.named("meta:")} - model.results.keys()
         assert told <= model.rows.keys(), f"Celery's record of {told - model.rows.keys()} has outlived its row"
+        ended = {task: {run_id: str(at) for run_id, at in held.items()} for task, held in model.ended.items() if held}
+        agree({task: dict(held) for task, held in look.named("ledger:ended:")}, ended, "ended rows of tasks")
 
     def _check_kept(self, look: Look, row: Row) -> None:
         run_id = row.new.run_id

@@ -23,13 +23,22 @@ class Moved(Ledger):
 
 def new(run_id: str, **fields: Any) -> NewRun:
     message = json.dumps({"headers": {"anp_rung": 0, "id": run_id}, "body": json.dumps([[], {"site": "main"}, {}])})
-    return flat(run_id, message, "default", **fields)
+    return flat(run_id, message, "default", seal=run_id, **fields)
 
 
 def begin(ledger: Ledger, run_id: str, token: str = "t", node: str = NODE, child: str = "child") -> Begun:
-    begun = ledger.begin(run_id, node, child, token)
+    begun = ledger.begin(run_id, node, child, token, run_id, "")
     assert isinstance(begun, Begun), f"{run_id}: {begun}"
     return begun
+
+
+def undone(ledger: Ledger, run_id: str) -> None:
+    """The rollback that is under way has undone an entry."""
+    fence = ledger.run(run_id).fence
+    assert fence is not None
+    entry = {"name": "u", "data": {}, "attempt": fence}
+    ledger.record(run_id, NODE, fence, "undo", 1_000_000, json.dumps(entry))
+    ledger.record(run_id, NODE, fence, "outcome", -1, json.dumps({**entry, "outcome": "undone"}), "undone")
 
 
 def settle(ledger: Ledger, run_id: str, outcome: Any = "succeeded", **data: Any) -> str:

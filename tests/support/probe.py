@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
+from billiard.util import set_pdeathsig
 from celery import Task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import before_task_publish, task_postrun, task_prerun
@@ -58,6 +60,10 @@ def act(task: Any, journal: Journal, who: dict[str, Any], word: str, rest: list[
         task.undo(rest[0], value=rest[0])
     elif word == "progress":
         task.progress(*rest)
+    elif word == "outlive":
+        set_pdeathsig(0)  # the kernel does not end this body with its worker
+    elif word == "start":
+        journal.write("started", started=subprocess.Popen(rest).pid, **who)
     elif word == "cancelled":
         journal.write("looked", cancelled=task.cancelled)
     elif word == "step":
@@ -196,19 +202,6 @@ def secretive(password: SecretStr, user: str) -> int:
     return len(password.get_secret_value())
 
 
-class Unspeakable(Exception):
-    """An error that cannot say what it is."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("it does not say")
-
-
-@app.task(name="probe.unspeakable", retries=Retries(max=0), **OURS)
-def unspeakable() -> None:
-    """Fails in a way that breaks what settles it."""
-    raise Unspeakable
-
-
 def _found(path: str) -> str:
     Path(path).stat()
     return path
@@ -226,6 +219,21 @@ def noted(*told: Any, path: str, gate: str = "") -> None:
     if gate:
         Journal(path).wait_at(gate)
     Journal(path).write("noted")
+
+
+@app.task(bind=True, name="probe.says", track_started=True, retries=Retries(max=0), **OURS)
+def says(self: Any, path: str, word: str) -> str:
+    """Says what its message said."""
+    request = self.request
+    known = {name: getattr(request, name) for name in ("root_id", "parent_id", "group", "reply_to", "retries", "eta")}
+    headers = {name: (request.headers or {}).get(name) for name in ("tenant", "more")}
+    stored = self.AsyncResult(request.id).state
+    Journal(path).write(
+        "says", stored=stored, run=self.run_id, word=word, limits=list(request.timelimit), **known, **headers
+    )
+    if word == "fails":
+        raise ValueError(word)
+    return word
 
 
 @app.task(base=Task, name="probe.plain")

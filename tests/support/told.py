@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.records import Decision, NewRun
-from tests.support.moved import NODE, Moved, begin, new, settle
+from tests.support.moved import NODE, Moved, begin, new, settle, undone
 
 START = 1_000_000
 
@@ -25,7 +26,7 @@ def decide(ledger: Moved, *ticks: NewRun, after: int, seen: str = "") -> str:
     return cursor
 
 
-def alerts(ledger: Moved) -> list[dict[str, Any]]:
+def alerts(ledger: Ledger) -> list[dict[str, Any]]:
     """What is to be told, in the order in which it came."""
     items = ledger.store.client.hgetall(ledger.store.key("outbox:items"))
     return [json.loads(items[name]) for name in sorted(items, key=int)]
@@ -45,4 +46,6 @@ def go(ledger: Moved, seconds: int) -> None:
 
 def run(ledger: Moved, run_id: str, outcome: str = "succeeded") -> None:
     begin(ledger, run_id)
+    if outcome == "rolled_back":
+        undone(ledger, run_id)
     settle(ledger, run_id, outcome)

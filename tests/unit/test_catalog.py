@@ -23,7 +23,7 @@ GOOD = '[[schedule]]\nname = "one"\ntask = "site.publish"\nevery = "30s"\ninput 
 
 @pytest.fixture
 def app() -> Iterator[Celery]:
-    made = guard(Celery("catalog", broker="redis://127.0.0.1:1/0", set_as_current=False))
+    made = guard(Celery("catalog", broker="redis://127.0.0.1:1/0", set_as_current=False), typed=True)
     made.conf.timezone = "Europe/Berlin"
 
     @made.task(name="site.publish", owner="editorial", expects="posts are live", no_rollback="reads only", shared=False)
@@ -181,39 +181,6 @@ def test_the_day_fields_of_beat_must_both_fit(app: Celery, tmp_path: Path) -> No
 def test_positional_input_without_names_stays_positional(app: Celery, tmp_path: Path) -> None:
     theirs = beat(app, tmp_path, task="plain.any", args=(1, 2), schedule=30)["theirs"]
     assert (theirs.args, theirs.input) == ((1, 2), {})
-
-
-def test_options_of_beat_are_kept(app: Celery, tmp_path: Path) -> None:
-    options = {"queue": "slow", "priority": 3, "expires": 20, "headers": {"a": 1}}
-    theirs = beat(app, tmp_path, schedule=30, options=options)["theirs"]
-    assert (theirs.queue, theirs.priority, theirs.start_deadline) == ("slow", 3, 20)
-    assert theirs.options == {"headers": {"a": 1}}
-
-
-class Odd(schedule):
-    """A schedule class of somebody's own."""
-
-
-@pytest.mark.parametrize(
-    ("entry", "said"),
-    [
-        ({"schedule": timedelta(seconds=1.5)}, "whole seconds"),
-        ({"schedule": 0.5}, "whole seconds"),
-        ({"schedule": object()}, "whole seconds"),
-        ({"schedule": Odd(30)}, "schedule class is not known"),
-        ({"schedule": 30, "task": "plain.ad"}, "no such task. Did you mean 'plain.add'"),
-        ({"schedule": 30, "options": {"countdown": 5}}, "no eta, countdown or task_id"),
-        ({"schedule": 30, "task": "site.publish", "args": (), "kwargs": {"site": 5}}, "does not fit site.publish"),
-        ({"schedule": 30, "priority": 1}, "cannot be read"),
-    ],
-)
-def test_what_a_beat_entry_cannot_say_here_is_refused(
-    app: Celery, tmp_path: Path, entry: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(BadDeclaration) as caught:
-        beat(app, tmp_path, **entry)
-    assert said in str(caught.value)
-    assert 'beat_schedule, schedule "theirs"' in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_anp.beat import occurrences
-from celery_anp.beat.plan import Catchup, Planner, catch_up
+from celery_anp.beat.catchup import Catchup, catch_up
+from celery_anp.beat.plan import Planner
 from celery_anp.beat.schedule import Schedule
 from tests.support.probe import crowded, skipping
 from worker.app import app
@@ -58,7 +59,7 @@ def test_all_runs_no_more_than_its_limit_and_not_beyond_its_window() -> None:
 CRONS = st.sampled_from(["*/5 * * * *", "30 2 * * *", "0 * * * *", "15 3 * * 1"])
 
 
-def decided(found: Catchup, of: Schedule) -> list[int]:
+def decided(found: Catchup, of: Schedule) -> list[float]:
     between = list(occurrences.ticks(of, found.dropped[0] - 1, found.dropped[1])) if found.dropped else []
     return sorted([*found.run, *found.each, *between])
 
@@ -80,7 +81,8 @@ def test_every_tick_is_decided_once_however_often_it_is_asked(
         **{name: value for name, value in fields.items() if value is not None}
         | ({} if isinstance(every, int) else {"every": None})
     )
-    cursor, now, seen = NOW, NOW, []
+    now, seen = NOW, list[float]()
+    cursor: float = NOW
     for step in steps:
         now += step
         found = catch_up(one, cursor, now)

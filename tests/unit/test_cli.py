@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import re
 import subprocess
 import sys
@@ -130,12 +132,24 @@ def test_tasks_and_next_ticks_can_be_read_without_a_stack_as_one_document(anp: A
 
 def test_a_crontab_becomes_files_and_what_could_not_be_converted_is_told(anp: Anp, tmp_path: Path) -> None:
     crontab = "0 3 * * * /usr/local/bin/backup --full\n@reboot /bin/true\n"
-    done = anp("schedules", "import-cron", "-", "--to", "made", stdin=crontab)
+    done = anp("schedules", "import-cron", "-", "--to", "made", stdin=crontab, TZ="Asia/Tokyo")
     assert (done.returncode, "line 2" in done.stderr) == (1, True)
-    assert 'cron = "0 3 * * *"' in (tmp_path / "made" / "crontab.toml").read_text()
+    assert "cron's clock is that of Asia/Tokyo, this machine's" in done.stderr
+    made = (tmp_path / "made" / "crontab.toml").read_text()
+    assert 'cron = "0 3 * * *"\ntimezone = "Asia/Tokyo"\n' in made
+    assert f'directory = "{pwd.getpwuid(os.getuid()).pw_dir}"' in (tmp_path / "made" / "commands.toml").read_text()
     assert "/usr/local/bin/backup" in (tmp_path / "made" / "commands.toml").read_text()
     again = anp("schedules", "import-cron", "-", "--to", "made", stdin=crontab)
     assert (again.returncode, "crontab.toml" in again.stderr) == (2, True)
+
+
+def test_a_crontab_is_on_the_clock_of_the_zone_that_is_named(anp: Anp) -> None:
+    crontab = "0 3 * * * /usr/local/bin/backup | gzip\n"
+    named = ("schedules", "import-cron", "-", "--timezone", "Europe/Rome", "--allow-shell")
+    done = anp(*named, stdin=crontab, TZ="Asia/Tokyo")
+    assert (done.returncode, 'timezone = "Europe/Rome"' in done.stdout) == (0, True)
+    refused = anp("schedules", "import-cron", "-", stdin=crontab)
+    assert (refused.returncode, "allow one with --allow-shell" in refused.stderr) == (1, True)
 
 
 def test_the_version_and_the_help_need_nothing(anp: Anp) -> None:

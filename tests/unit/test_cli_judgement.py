@@ -19,7 +19,8 @@ from celery_anp.cli.status.answers import (
 )
 from celery_anp.cli.up.verdict import unmet
 from celery_anp.reliability.nodes import Node
-from celery_anp.reliability.run import Run, from_row
+from celery_anp.reliability.reading import from_row
+from celery_anp.reliability.run import Run
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BEGAN = int(NOON.timestamp())
@@ -87,7 +88,7 @@ def test_a_tick_whose_jitter_ends_after_the_time_is_not_judged() -> None:
 
 
 def node(kind: str) -> Node:
-    return Node(node=kind, kind=kind, host="h", pid=1, tasks=(), release="", lease_left=9.0, news={})
+    return Node(node=kind, kind=kind, host="h", pid=1, tasks=(), release="", place="", lease_left=9.0, news={})
 
 
 def test_up_means_redis_a_worker_a_beat_and_the_site() -> None:

@@ -55,8 +55,8 @@ def test_a_slip_is_found(new: str, told: str) -> None:
     ("old", "new", "told"),
     [
         ("-- Keys:\n", "-- Keys:\n--   pulse           string  planted\n", "has the key pulse, which its text has not"),
-        ("--   nodes           zset", "--   nodes           hash", "nodes (hash) is not in keys.py"),
-        ("--   nodes           zset    ", "--   nodes           ", "is no key with its type and meaning"),
+        ("--   running:<node>  hash", "--   running:<node>  zset", "running:<node> (zset) is not in keys.py"),
+        ("--   running:<node>  hash    ", "--   running:<node>  ", "is no key with its type and meaning"),
         ("-- Answer:", "-- Answers:", "is no part of a header"),
         ("-- Arguments: node, reason\n", "", "instead of ['Answer', 'Arguments']"),
     ],

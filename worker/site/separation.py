@@ -73,7 +73,7 @@ def _database(url: str) -> int:
     named = "" if parts.scheme in ("unix", "redis+socket") else parts.path.strip("/")
     for field in parts.query.split("&"):
         name, _, value = field.partition("=")
-        named = value if name == "db" else named
+        named = value.strip("/") if name in {"db", "virtual_host"} else named
     return int(named) if named.isdigit() else 0
 
 

@@ -8,7 +8,10 @@ from collections.abc import Container, Iterator
 
 _SHELL_SIGNS = re.compile(r"[|&;<>()$`*?\[\n]|(?:^|\s)(?:[~#!]|\{(?!\}))|\{[^}\s]*,|^\s*\w+=")
 _SHELL_WORDS = {".", "cd", "export", "if", "for", "while", "source", "ulimit", "umask", "eval", "exec", "set"}
-_DIRECTORY = re.compile(r"cd\s+(?P<directory>/[\w./-]*)\s*&&\s*(?P<rest>.+)", re.DOTALL)
+_DIRECTORY = re.compile(
+    r"""cd\s+(?P<quote>["']?)(?P<directory>[\w./~${}-]+)(?P=quote)\s*(?:&&|;)\s*(?P<rest>.+)""", re.DOTALL
+)
+_HOME = re.compile(r"(?:~|\$HOME|\$\{HOME\})(?=/|$)")
 _QUIET = re.compile(r"\s*(?:>>?\s*/dev/null\s+2>&1|&>\s*/dev/null|2>&1)\s*$")
 _RUNNERS = frozenset({
     "env", "flock", "ionice", "nice", "nohup", "sudo", "timeout",
@@ -37,17 +40,22 @@ def without_percent(command: str) -> str:
     return command.replace(r"\%", "%")
 
 
-def split_directory(command: str) -> tuple[str, str | None]:
-    """A command that begins with `cd /folder &&`, taken apart.
+def split_directory(command: str, home: str | None) -> tuple[str, str | None]:
+    """A command that begins with `cd folder &&`, taken apart.
 
     Args:
         command: a command line.
+        home: the folder that it starts in; None where nobody knows it.
 
     Returns:
-        The rest and the folder, or the command and None.
+        The rest and the folder that it runs in.
     """
     found = _DIRECTORY.fullmatch(command)
-    return (found["rest"], found["directory"]) if found else (command, None)
+    if found is None:
+        return command, home
+    folder = _HOME.sub(home, found["directory"], count=1) if home else found["directory"]
+    known = re.fullmatch(r"/[\w./-]*", folder if folder.startswith("/") else f"{home}/{folder}")
+    return (found["rest"], known[0]) if known else (command, home)
 
 
 def argv(command: str, shell: str | None) -> list[str]:
@@ -73,7 +81,7 @@ def argv(command: str, shell: str | None) -> list[str]:
         return words
     if shell is None:
         reason = signs or (words[0] if words else "nothing but output")
-        raise UnfitError(f"it needs a shell ({reason}): allow one, or put it into a script")
+        raise UnfitError(f"it needs a shell ({reason}): allow one with --allow-shell, or put it into a script")
     return [shell, "-c", command]
 
 

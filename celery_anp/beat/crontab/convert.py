@@ -7,6 +7,7 @@ allowed, and mail is not sent (the end of the output is kept with the run instea
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from celery_anp.beat.cron import normal
 from celery_anp.beat.crontab import command_line
 from celery_anp.beat.crontab.command_line import UnfitError
+from celery_anp.beat.crontab.idioms import ok_codes
 from celery_anp.beat.crontab.toml_text import table
 from celery_anp.beat.problem import from_validation
 from celery_anp.beat.schedule import Schedule
@@ -56,6 +58,7 @@ class _State:
     user_column: bool
     allow_shell: bool
     timezone: str
+    home: Callable[[str], str | None]
     environment: dict[str, str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     schedules: list[dict[str, Any]] = field(default_factory=list)
@@ -63,7 +66,14 @@ class _State:
     left: list[Unconverted] = field(default_factory=list)
 
 
-def convert(text: str, *, user_column: bool = False, allow_shell: bool = False, timezone: str = "UTC") -> Converted:
+def convert(
+    text: str,
+    *,
+    user_column: bool = False,
+    allow_shell: bool = False,
+    timezone: str = "UTC",
+    home: Callable[[str], str | None] = lambda _: None,
+) -> Converted:
     """Convert a crontab.
 
     Args:
@@ -71,11 +81,13 @@ def convert(text: str, *, user_column: bool = False, allow_shell: bool = False, 
         user_column: whether a user stands before the command, as in /etc/crontab.
         allow_shell: whether lines that need a shell may become `/bin/sh -c …`.
         timezone: the zone of the machine's clock, where the crontab has no CRON_TZ.
+        home: the folder in which a user's jobs start, where the crontab has no HOME; the name is empty where no user
+            stands before the command. None for the worker's own.
 
     Returns:
         Schedules, commands, and what could not be converted.
     """
-    state = _State(user_column, allow_shell, timezone)
+    state = _State(user_column, allow_shell, timezone, home)
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -106,6 +118,8 @@ def _unquoted(value: str) -> str:
 
 
 def _assign(name: str, value: str, state: _State) -> None:
+    if name in ("MAILTO", "MAILFROM") and not value:
+        return  # it asks for no mail, and none is sent
     if name in ("MAILTO", "MAILFROM"):
         raise UnfitError("no mail is sent: each run keeps the end of its output, failures go to ANP_ALERT_URL")
     if name == "RANDOM_DELAY":
@@ -119,12 +133,13 @@ def _assign(name: str, value: str, state: _State) -> None:
 def _job(line: str, number: int, state: _State) -> None:
     when, rest = _split(line)
     user, written = _user(rest) if state.user_column else ("", rest)
-    command, directory = command_line.split_directory(command_line.without_percent(written))
+    home = state.environment.get("HOME") or state.home(user)
+    command, directory = command_line.split_directory(command_line.without_percent(written), home)
     shell = state.environment.get("SHELL", "/bin/sh") if state.allow_shell else None
     argv = command_line.argv(command, shell)
     name = command_line.name(argv, state.names)
     state.schedules.append(_schedule(name, when, state))
-    state.commands.append(_command(name, argv, directory, written, state))
+    state.commands.append(_command(name, argv, directory, (command, written), state))
     state.names.add(name)
     if user not in ("", "root"):
         reason = f"converted as {name!r}, but it runs as the worker's user, not as {user}"
@@ -157,7 +172,6 @@ def _schedule(name: str, when: str, state: _State) -> dict[str, Any]:
         "input": {"command": name},
         "catchup": "skip",  # as cron: what was missed is missed
     }
-    _refuse_both_days(when)
     try:
         Schedule.model_validate(entry)
     except ValidationError as error:
@@ -166,20 +180,19 @@ def _schedule(name: str, when: str, state: _State) -> dict[str, Any]:
     return entry
 
 
-def _refuse_both_days(when: str) -> None:
-    """Cron wants one of its two day fields, but both if either begins with *: there the two readings part."""
-    days = when.split()[2:5:2]
-    if len(days) == 2 and "*" not in days and any(day.startswith("*") for day in days):
-        raise UnfitError("a day field with */ beside another means both in cron, one of them here: list the days")
-
-
-def _command(name: str, argv: list[str], directory: str | None, written: str, state: _State) -> dict[str, Any]:
+def _command(
+    name: str, argv: list[str], directory: str | None, texts: tuple[str, str], state: _State
+) -> dict[str, Any]:
+    command, written = texts
+    codes = ok_codes(command)
+    idle = ", ".join(map(str, codes[1:]))
     environment = {key: value for key, value in state.environment.items() if key != "SHELL"}
     return {
         "name": name,
         "argv": argv,
         "timeout": "1h",
+        **({"ok_exit_codes": codes} if idle else {}),
         **({"directory": directory} if directory else {}),
         **({"environment": environment} if environment else {}),
-        "note": f"from a crontab: {written}",
+        "note": f"from a crontab: {written}" + (f" (exit code {idle}: there was nothing to do)" if idle else ""),
     }

@@ -1,4 +1,4 @@
-"""Writes TOML entries: texts, lists of texts and flat tables, which is all that a converted crontab needs."""
+"""Writes TOML entries: texts, numbers, lists of them and flat tables, which is all that a converted crontab needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def table(kind: str, entry: Mapping[str, Any]) -> str:
 
     Args:
         kind: the array's name, such as "schedule".
-        entry: keys and values: str, list of str, or dict of str.
+        entry: keys and values: str, int, a list of them, or a dict of str.
 
     Returns:
         TOML text that ends with a line break.
@@ -25,7 +25,7 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(f"{_key(key)} = {_value(part)}" for key, part in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
-    return _text(str(value))
+    return str(value) if isinstance(value, int) else _text(str(value))
 
 
 def _key(key: str) -> str:

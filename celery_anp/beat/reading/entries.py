@@ -11,6 +11,9 @@ from typing import Any
 from celery_anp.beat.problem import Problem, shown
 from celery_anp.errors import did_you_mean
 
+#: What a file says that is to have no schedules.
+ON_PURPOSE = "`schedules = []` where there are to be none"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -26,6 +29,13 @@ class Entry:
     declared: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A file that says that it has no schedules: `schedules = []`."""
+
+    file: str
+
+
 def files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
     """The files that hold schedules.
 
@@ -39,32 +49,42 @@ def files(paths: Sequence[Path]) -> Iterator[Path | Problem]:
     for path in paths:
         found = sorted(path.glob("*.toml")) if path.is_dir() else [path]
         if not found:
-            yield Problem(str(path), "", "the folder has no schedules", expected="at least one .toml file")
+            yield Problem(str(path), "", "the folder has no schedules", expected="at least one .toml file", lost=True)
         yield from (file for file in found if file.resolve() not in seen)
         seen.update(file.resolve() for file in found)
 
 
-def read(file: Path) -> Iterator[Entry | Problem]:
+def read(file: Path) -> Iterator[Entry | Nothing | Problem]:
     """The entries of one file.
 
     Args:
         file: a TOML file.
 
     Yields:
-        Each entry; a problem for each thing that is not one.
+        Each entry; a problem for each thing that is not one, and for a file of no bytes: nobody means that.
     """
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
     except OSError as error:
-        yield Problem(str(file), "", f"cannot be read: {error.strerror}", expected="a file or folder of schedules")
+        gone, expected = isinstance(error, FileNotFoundError), "a file or folder of schedules"
+        yield Problem(str(file), "", f"cannot be read: {error.strerror}", expected=expected, lost=gone)
         return
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         yield Problem(str(file), "", "is not TOML", expected="TOML in UTF-8", given=str(error))
         return
+    if not text:
+        yield Problem(str(file), "", "has no bytes", expected=f"[[schedule]] entries, or {ON_PURPOSE}", lost=True)
     yield from _entries(str(file), tables)
 
 
-def _entries(file: str, tables: dict[str, Any]) -> Iterator[Entry | Problem]:
+def _entries(file: str, tables: dict[str, Any]) -> Iterator[Entry | Nothing | Problem]:
+    if tables in ({"schedules": []}, {"schedule": []}):
+        yield Nothing(file)
+        return
+    if tables.get("schedules") == []:
+        yield Problem(file, "", "says schedules = [] beside others", expected=f"entries, or only {ON_PURPOSE}")
+        return
     for key in tables.keys() - {"schedule"}:
         hint = did_you_mean(key, ["schedule"])
         yield Problem(file, "", f"{key} is not known here.{hint}", expected="only [[schedule]] entries")

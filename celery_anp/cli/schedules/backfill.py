@@ -48,6 +48,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - one for each option
     """
     with ledger(to_read=dry_run) as found:
         one = schedule_named(name, found)
+        name = one.name
         if stop:
             Overrides(found.store).stop(name, operator(by), note)
             printing.say(f"the backfill of {name} has ended; what it planned goes on")
@@ -73,7 +74,9 @@ def _ticks(one: Schedule, first: int, last: int, found: Ledger) -> list[int]:
         raise BadUsage("--to cannot be used", expected="a time of the past", given=_iso(last))
     if first > last:
         raise BadUsage("The range cannot be used", expected="--from before --to", given=f"{_iso(first)} {_iso(last)}")
-    ticks = list(islice(occurrences.ticks(one, first - 1, last), MOST + 1))
+    if one.every is None and one.cron is None:
+        raise BadUsage(f"{one.name} cannot be backfilled", expected="ticks of whole seconds", given=one.when)
+    ticks = [int(tick) for tick in islice(occurrences.ticks(one, first - 1, last), MOST + 1)]
     if not ticks:
         given = f"{_iso(first)} to {_iso(last)}"
         raise BadUsage("There is nothing to backfill", expected=f"a range with a tick of {one.when}", given=given)

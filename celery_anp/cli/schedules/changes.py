@@ -11,7 +11,7 @@ import typer
 from celery_anp import duration
 from celery_anp.beat.adoption import declaration, differing
 from celery_anp.beat.schedule import Schedule
-from celery_anp.cli import printing
+from celery_anp.cli import printing, which_app
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import DURATIONS, catalog, ticks_of
@@ -61,12 +61,21 @@ def diff(
         raise typer.Exit(1)
 
 
-def reload(json: AsJson = False) -> None:
+def reload(
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="This app takes the place of the one whose schedules are live."),
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Have every beat read its files again, and tell what each says. It also notices changed files by itself.
 
     Exit code 1 if a beat cannot use its files, or none answers. Example: `anp schedules reload`
     """
     with ledger(to_read=False) as found:
+        if take_over:
+            _take_over(found, json=json)
+            return
         number = Live(found.store).ask_for_reload()
         beats = _answers(found, number)
     if not beats:
@@ -78,6 +87,19 @@ def reload(json: AsJson = False) -> None:
         printing.table(("beat", "says"), [(beat, trouble or "read, and in use") for beat, trouble in said])
     if any(trouble for _, trouble in said):
         raise typer.Exit(1)
+
+
+def _take_over(found: Ledger, *, json: bool) -> None:
+    app = which_app.chosen().identity
+    before = Live(found.store).take_over(app)
+    if json:
+        printing.as_json({"app": app, "before": before or None})
+    elif before == app:
+        printing.say(f"the schedules are those of {app} already")
+    else:
+        printing.say(
+            f"from now on the schedules are those of {app}; those of {before or 'nobody'} end with its first beat"
+        )
 
 
 def _answers(found: Ledger, number: int) -> list[Node]:

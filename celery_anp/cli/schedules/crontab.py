@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from celery_anp.beat.crontab.convert import Converted
 
 SCHEDULES, COMMANDS = "crontab.toml", "commands.toml"
+#: Where cron keeps the crontab of a user.
+_SPOOLED = re.compile(r"/var/spool/cron/(?:crontabs/|tabs/)?(?P<user>[\w.-]+)")
 
 
 def import_cron(
@@ -28,7 +31,9 @@ def import_cron(
     allow_shell: Annotated[
         bool, typer.Option("--allow-shell", help="Lines that need a shell become /bin/sh -c ….")
     ] = False,
-    timezone: Annotated[str, typer.Option(help="Zone of the machine's clock, such as Europe/Berlin.")] = "UTC",
+    timezone: Annotated[
+        str, typer.Option(help="Zone of cron's clock, such as Europe/Berlin; this machine's unless said.")
+    ] = "",
     to: Annotated[
         Path | None,
         typer.Option("--to", help=f"Folder for {SCHEDULES} and {COMMANDS}; otherwise they are printed."),
@@ -39,15 +44,22 @@ def import_cron(
 
     Exit code 1 if there are such lines. Example: `crontab -l | anp schedules import-cron - --to imported`
     """
+    from celery_anp.beat.crontab import machine
     from celery_anp.beat.crontab.convert import convert
-    from celery_anp.beat.zone import named
 
-    try:
-        named(timezone)
-    except ValueError as error:
-        raise BadInput("--timezone cannot be used", expected=str(error), given=timezone) from None
+    zone = _zone(timezone)
     user_column = user_column or file == "/etc/crontab" or file.startswith("/etc/cron.d/")
-    converted = convert(_read(file), user_column=user_column, allow_shell=allow_shell, timezone=timezone)
+    spooled = _SPOOLED.fullmatch(file)
+    converted = convert(
+        _read(file),
+        user_column=user_column,
+        allow_shell=allow_shell,
+        timezone=zone,
+        home=lambda user: machine.home(user or (spooled["user"] if spooled else "")),
+    )
+    printing.note(
+        f"cron's clock is that of {zone}" + ("" if timezone else ", this machine's; --timezone names another")
+    )
     if to is not None:
         _write(to, converted)
     if json:
@@ -55,6 +67,19 @@ def import_cron(
     elif to is None:
         sys.stdout.write(f"# {SCHEDULES}\n{converted.toml_entries}\n# {COMMANDS}\n{converted.command_entries}")
     _report(converted, to)
+
+
+def _zone(asked: str) -> str:
+    from celery_anp.beat.crontab import machine
+    from celery_anp.beat.zone import named
+
+    if not asked and (own := machine.zone()) is not None:
+        return own
+    try:
+        return named(asked).key
+    except ValueError as error:
+        failed = "--timezone cannot be used" if asked else "The zone of this machine's clock has no name"
+        raise BadInput(failed, expected=f"--timezone with {error}", given=asked or "no --timezone") from None
 
 
 def _read(file: str) -> str:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from celery_anp import duration
 from celery_anp.beat import occurrences
+from celery_anp.beat.problem import from_validation
 from celery_anp.beat.schedule import Schedule
-from celery_anp.cli import which_app
-from celery_anp.cli.schedules.names import unknown
+from celery_anp.cli import printing, which_app
+from celery_anp.cli.schedules.names import resolved
 from celery_anp.redaction import hidden
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.live import Live
@@ -18,7 +21,10 @@ from celery_anp.reliability.live import Live
 #: Whole seconds, shown as they are written.
 DURATIONS = frozenset({"every", "catchup_window", "jitter", "start_deadline", "late_after"})
 #: Fields of a schedule that say nothing to a reader.
-INNER = frozenset({"both_days", "args", "options", "secrets"})
+INNER = frozenset({
+    "both_days", "args", "options", "secrets", "every_ms", "asks", "expires", "expires_at", "countdown", "eta",
+    "by_name",
+})  # fmt: skip
 
 
 def catalog() -> Mapping[str, Schedule]:
@@ -38,20 +44,36 @@ def catalog() -> Mapping[str, Schedule]:
 def schedules(found: Ledger) -> Mapping[str, Schedule]:
     """The schedules that are live, by name, as the ledger knows them; while none are, those of the app's files.
 
+    One that cannot be read, because another version has declared it, is told on stderr and left out.
+
     Args:
         found: the ledger.
     """
     declared = Live(found.store).declared()
     if not declared and which_app.named():
         return catalog()
-    return {name: Schedule.model_validate_json(text) for name, text in sorted(declared.items())}
+    known, unreadable = _read(declared)
+    for name, why in unreadable.items():
+        printing.note(f"{name} is unreadable as it is declared in the ledger: {why}")
+    return known
+
+
+def _read(declared: Mapping[str, str]) -> tuple[dict[str, Schedule], dict[str, str]]:
+    known, unreadable = dict[str, Schedule](), dict[str, str]()
+    for name, text in sorted(declared.items()):
+        try:
+            known[name] = Schedule.model_validate_json(text)
+        except ValidationError as error:
+            problem = from_validation("", "", error)[0]
+            unreadable[name] = f"{problem.failed}: expected {problem.expected}"
+    return known, unreadable
 
 
 def schedule_named(name: str, found: Ledger) -> Schedule:
     """A live schedule by its name; see `schedules`.
 
     Raises:
-        UnknownName: there is none; says which are near.
+        UnknownName: there is none that can be read; says which are near.
     """
     return find(name, schedules(found))
 
@@ -62,17 +84,15 @@ def find(name: str, known: Mapping[str, Schedule]) -> Schedule:
     Raises:
         UnknownName: there is none; says which are near.
     """
-    if name not in known:
-        raise unknown(name, known)
-    return known[name]
+    return known[resolved(name, known)]
 
 
-def next_of(one: Schedule, after: int) -> datetime | None:
+def next_of(one: Schedule, after: float) -> datetime | None:
     """When a schedule is due next; None if it is off or never due again."""
     return next(iter(ticks_of(one, after, 1)), None)
 
 
-def ticks_of(one: Schedule, after: int, count: int) -> list[datetime]:
+def ticks_of(one: Schedule, after: float, count: int) -> list[datetime]:
     """The next ticks of a schedule.
 
     Args:

@@ -53,10 +53,12 @@ def explain(one: Schedule, text: str, found: Ledger) -> Explanation:
         BadUsage: the time cannot be read.
     """
     tick = time_of(text, "--tick")
-    seconds = int(tick.timestamp())
-    run = found.find(tick_id(one.name, seconds)) or _range_with(one, tick, found)
+    seconds = occurrences.floor(one, tick.timestamp())
+    run = found.find(tick_id(one.name, seconds, fraction=one.every_ms is not None)) or _range_with(one, tick, found)
     if run is not None:
         return Explanation(tick, _decision(run), run)
+    if one.asks:
+        return Explanation(tick, f"{one.name} is due {one.when}, and no tick was decided for then")
     return Explanation(tick, _undecided(one, seconds, found))
 
 
@@ -74,9 +76,9 @@ def _decision(run: Run) -> str:
     return f"{told}, {run.reason}" if run.reason else told
 
 
-def _undecided(one: Schedule, tick: int, found: Ledger) -> str:
+def _undecided(one: Schedule, tick: float, found: Ledger) -> str:
     now = found.now() // 1000
-    if occurrences.next_tick(one, tick - 1) != tick:
+    if occurrences.next_tick(one, tick - (one.every_ms or 1000) / 1000) != tick:
         return f"{one.name} ({one.when}) is not due then; {_neighbours(one, tick)}"
     if not one.enabled:
         return f"{one.name} is switched off in {one.file}: no tick of it is planned"
@@ -84,7 +86,7 @@ def _undecided(one: Schedule, tick: int, found: Ledger) -> str:
         override = Overrides(found.store).on(one.name)
         held = override and override.in_force(datetime.fromtimestamp(tick, UTC))
         return f"it is not due yet{f'; the schedule is {override.kind} then' if override and held else ''}"
-    cursor = int(found.cursors().get(one.name, "0").partition("|")[0] or 0) // 1000
+    cursor = int(found.cursors().get(one.name, "0").partition("|")[0] or 0) / 1000
     if cursor and cursor < tick:
         beats = sum(node.kind == "beat" for node in found.nodes())
         return f"no beat has decided it yet ({beats} alive); the schedule is decided until {_clock(cursor)}"
@@ -95,7 +97,7 @@ def _undecided(one: Schedule, tick: int, found: Ledger) -> str:
     return "there is no decision: the schedule began, or got its timing, after it (its history tells)"
 
 
-def _neighbours(one: Schedule, tick: int) -> str:
+def _neighbours(one: Schedule, tick: float) -> str:
     after = occurrences.next_tick(one, tick)
     spans = (list(occurrences.ticks(one, tick - back, tick - 1)) for back in BACK)
     before = next((span for span in spans if span), [])
@@ -104,5 +106,5 @@ def _neighbours(one: Schedule, tick: int) -> str:
     return ", ".join(said)
 
 
-def _clock(seconds: int) -> str:
+def _clock(seconds: float) -> str:
     return printing.clock(datetime.fromtimestamp(seconds, UTC))

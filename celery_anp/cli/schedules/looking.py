@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from celery_anp.cli.schedules.explain import explain
 from celery_anp.cli.schedules.overrides import Name, in_force
 from celery_anp.cli.schedules.shown import gathered
 from celery_anp.errors import LedgerUnavailable
+from celery_anp.reliability import nodes
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import Override
 from celery_anp.reliability.run import Run, iso, moment
@@ -31,16 +33,23 @@ def list_schedules(json: AsJson = False) -> None:
         known = schedules(found)
         now = found.now() // 1000
         overrides, late = in_force(found), found.late()
+        alive = found.nodes()
+        unserved = {one.queue for one in nodes.unserved(found.store, alive)}
         rows = [(one, next_of(one, now), _last(found, one.name), overrides.get(one.name)) for one in known.values()]
+    for node in alive:
+        if trouble := node.news.get("trouble"):
+            printing.note(f"the beat {node.pid} on {node.host}: {trouble}")
     if json:
         printing.as_json([
             {**described(one), "next": iso(due), "last": _brief(last), "hand": override.public() if override else None,
-             "late_since": iso(moment(late.get(one.name)))}
+             "late_since": iso(moment(late.get(one.name))), "unserved": _unserved(last, unserved)}
             for one, due, last, override in rows
         ])  # fmt: skip
         return
     columns = ("name", "task", "when", "next", "last run", "state", "owner")
-    printing.table(columns, [_row(*row, is_late=row[0].name in late) for row in rows])
+    printing.table(
+        columns, [_row(*row, is_late=row[0].name in late, unserved=_unserved(row[2], unserved)) for row in rows]
+    )
 
 
 def show(
@@ -117,10 +126,28 @@ def _brief(run: Run | None) -> dict[str, Any] | None:
     }
 
 
+def _unserved(last: Run | None, queues: Container[str]) -> str | None:
+    """The queue on which the last run of a schedule waits, where nobody serves it."""
+    return last.queue if last and last.state == "queued" and last.queue in queues else None
+
+
 def _row(
-    one: Schedule, due: datetime | None, last: Run | None, override: Override | None, *, is_late: bool
+    one: Schedule,
+    due: datetime | None,
+    last: Run | None,
+    override: Override | None,
+    *,
+    is_late: bool,
+    unserved: str | None,
 ) -> tuple[object, ...]:
     when = "off" if not one.enabled else override.kind if override else printing.clock(due)
     ran = printing.clock(last.started_at or last.queued_at) if last else None
-    state = last.state if last else None
-    return one.name, one.task, one.when, when, ran, f"late, {state or 'no run'}" if is_late else state, one.owner
+    state = last.state if last else "no run" if is_late else None
+    said = ", ".join(
+        [
+            *(["late"] if is_late else []),
+            *([state] if state else []),
+            *([f"nobody serves {unserved}"] if unserved else []),
+        ]
+    )
+    return one.name, one.task, one.when, when, ran, said, one.owner

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from celery_anp import duration
+from celery_anp import bounds, duration
 from celery_anp.cli import printing, which_app
 from celery_anp.cli.by import By, operator
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
-from celery_anp.cli.schedules.names import unknown
+from celery_anp.cli.schedules.names import resolved
 from celery_anp.errors import BadUsage
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.overrides import Move, Override, Overrides
@@ -80,14 +80,9 @@ def time_of(text: str, option: str) -> datetime:
     """A point in time that an option gives; UTC unless it says otherwise.
 
     Raises:
-        BadUsage: it cannot be read.
+        BadUsage: it cannot be read, or is not within a century of now.
     """
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        expected = "a time such as 2026-11-21T21:55:00Z or 2026-11-21"
-        raise BadUsage(f"{option} cannot be read", expected=expected, given=repr(text)) from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+    return datetime.fromtimestamp(bounds.moment(text, option), UTC)
 
 
 def in_force(found: Ledger) -> dict[str, Override]:
@@ -111,7 +106,7 @@ def _without_end(override: Override) -> str:
 
 def _apply(name: str, what: Move, by: str, note: str, seconds: float | None = None, *, json: bool) -> None:
     with ledger(to_read=False) as found:
-        _require(name, found)
+        name = _required(name, found)
         override = Overrides(found.store).apply(name, what, operator(by), note, seconds)
         now = printing.moment_of(found.now())
     if json:
@@ -120,12 +115,11 @@ def _apply(name: str, what: Move, by: str, note: str, seconds: float | None = No
         printing.say(told(name, override, now))
 
 
-def _require(name: str, found: Ledger) -> None:
-    """Only the names of what is live are asked for; while nothing is, those in the app's files."""
+def _required(name: str, found: Ledger) -> str:
+    """Its name as it is kept, of what is live; while nothing is, of the app's files."""
     live = found.store.read("hkeys", found.store.key("live"))
     if not live and which_app.named():
         from celery_anp.cli.schedules.declared import catalog
 
         live = list(catalog())
-    if name not in live:
-        raise unknown(name, live)
+    return resolved(name, live)

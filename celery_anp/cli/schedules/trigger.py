@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from celery_anp.cli import which_app
 from celery_anp.cli.following import follow, tell_end
 from celery_anp.cli.printing import AsJson
 from celery_anp.cli.reach import ledger
 from celery_anp.cli.schedules.declared import schedule_named
 from celery_anp.cli.schedules.overrides import Name
 from celery_anp.cli.story import tell_state
-from celery_anp.cli.tasks import task_named
 
 
 def trigger(
@@ -25,17 +25,21 @@ def trigger(
 
     Example: `anp schedules trigger warm-hot-pages --wait`
     """
+    from celery_anp.app import GuardedApp, give_ledger
     from celery_anp.beat.plan import Planner
     from celery_anp.sending.call import new_id
     from celery_anp.sending.publisher import send_held
 
     with ledger(to_read=False) as found:
         one = schedule_named(name, found)
-        task = task_named(one.task)
-        planner = Planner(task.app, {one.name: one})
-        new = planner.by_hand(one, new_id(task.name, key))
+        app = which_app.chosen()
+        app.loader.import_default_modules()
+        if not isinstance(app, GuardedApp):
+            give_ledger(app)
+        planner = Planner(app, {one.name: one})
+        new = planner.by_hand(one, new_id(one.task, key))
         planned = found.plan([new])
-        send_held(task.app, [new], planned)
+        send_held(app, [new], planned)
         run_id = planned[0].run_id
         if wait:
             tell_end(follow(found, run_id), json=json)

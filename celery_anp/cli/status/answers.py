@@ -11,7 +11,9 @@ from typing import Any
 
 from celery_anp.cli.printing import clock
 from celery_anp.cli.story import BAD, complaint
-from celery_anp.reliability.nodes import Node
+from celery_anp.reliability.keyspace import FULL_AT
+from celery_anp.reliability.nodes import Node, Unserved
+from celery_anp.reliability.records import Memory
 from celery_anp.reliability.run import Run, moment
 
 #: Seconds that 95 of 100 runs may start late.
@@ -36,21 +38,68 @@ class Answer:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def is_it_up(redis: str, nodes: Sequence[Node], site: str) -> Answer:
+def is_it_up(
+    redis: str,
+    nodes: Sequence[Node],
+    site: str,
+    memory: Memory | None = None,
+    since: int = 0,
+    unserved: Sequence[Unserved] = (),
+) -> Answer:
     """Whether each part does its work.
 
     Args:
         redis: why Redis does not, or empty.
         nodes: the living nodes.
         site: why the site does not answer, or empty.
+        memory: how much of its memory Redis uses, if it says so.
+        since: rows that were dropped for want of memory before this time (ms) are no news.
+        unserved: the queues on which runs wait and that nobody serves.
     """
     kinds = Counter(node.kind for node in nodes)
     missing = [f"no {kind} is alive" for kind in ("worker", "beat") if not kinds[kind] and not redis]
     troubled = [f"the beat {node.pid} on {node.host}: {node.news['trouble']}" for node in nodes if _trouble(node)]
-    wrong = [said for said in (redis, *missing, *troubled, site) if said]
-    facts = {"workers": kinds["worker"], "beats": kinds["beat"], "redis": not redis, "site": not site}
+    room = want_of_room(memory, since) if memory else ""
+    waiting = [want_of_worker(one) for one in unserved]
+    wrong = [said for said in (redis, room, *missing, *waiting, *troubled, site) if said]
+    facts = {
+        "workers": kinds["worker"], "beats": kinds["beat"], "redis": not redis, "site": not site,
+        "memory_used": memory and memory.used, "memory_limit": memory and memory.limit,
+        "rows_dropped": memory and memory.dropped, "unserved": {one.queue: one.runs for one in unserved},
+    }  # fmt: skip
     well = f"Redis, {kinds['worker']} worker and {kinds['beat']} beat answer"
     return Answer("is it up", not wrong, "; ".join(wrong) or well, facts)
+
+
+def want_of_room(memory: Memory, since: int) -> str:
+    """What is wrong with Redis' memory, and what to do; empty if nothing is.
+
+    Args:
+        memory: how much is used.
+        since: rows that were dropped before this time (ms) are no news.
+    """
+    if memory.full or memory.share > FULL_AT:
+        return (
+            f"Redis uses {memory.said()} and nothing new is planned: raise maxmemory, keep fewer rows (ANP_KEEP_ROWS, "
+            "ANP_KEEP_FAILED_DAYS), or drop a backlog (`anp runs cancel --state queued,delayed,blocked`)"
+        )
+    if memory.dropped_at > since:
+        return (
+            f"Redis uses {memory.said()}, and finished runs were dropped before their time to make room, the last at "
+            f"{clock(moment(memory.dropped_at))} ({memory.dropped} in all): raise maxmemory, or keep fewer rows "
+            "(ANP_KEEP_ROWS, ANP_KEEP_FAILED_DAYS)"
+        )
+    return ""
+
+
+def want_of_worker(one: Unserved) -> str:
+    """What waits on a queue that nobody serves, and what to do."""
+    since = f" since {clock(moment(one.since))}" if one.since else ""
+    runs = "1 run waits" if one.runs == 1 else f"{one.runs} runs wait"
+    return (
+        f"{runs} on the queue {one.queue!r}, which no living worker serves{since}: start one with `-Q {one.queue}`, or "
+        f"`anp runs cancel --queue {one.queue}`"
+    )
 
 
 def is_it_slow(runs: Iterable[Run], backlog: Mapping[str, int]) -> Answer:
@@ -76,6 +125,7 @@ def are_runs_failing(
     runs: Sequence[Run],
     late: Mapping[str, int] = MappingProxyType({}),
     halted: Mapping[str, str] = MappingProxyType({}),
+    set_aside: int = 0,
 ) -> Answer:
     """Whether the last run of any schedule or task went wrong, or a schedule is late or was paused for failing.
 
@@ -83,6 +133,7 @@ def are_runs_failing(
         runs: recent ones, the newest first.
         late: per schedule that is late the time (ms) by which it should have succeeded.
         halted: per schedule that its failures have paused the note on it.
+        set_aside: messages that no worker could read, and nobody has seen yet.
     """
     ended = [run for run in runs if run.final and run.state != "skipped"]
     newest: dict[str, Run] = {}
@@ -91,7 +142,15 @@ def are_runs_failing(
     wrong = [f"{name} is late: it should have succeeded by {clock(moment(by))}" for name, by in sorted(late.items())]
     wrong += [f"{name} is paused: {note}; `anp schedules resume {name}`" for name, note in sorted(halted.items())]
     wrong += [said for run in newest.values() if (said := complaint(run))]
-    facts = {**Counter(run.state for run in runs), "late": len(late), "paused_for_failing": len(halted)}
+    if set_aside:
+        wrong.append(f"{set_aside} messages could not be read and are set aside; `anp runs unreadable` shows them")
+    if unread := [run for run in runs if run.unreadable]:
+        first = f"{unread[0].run_id} ({', '.join(unread[0].unreadable)})"
+        wrong.append(f"{len(unread)} rows cannot be read whole, such as {first}; `anp runs cancel` ends a run")
+    facts = {
+        **Counter(run.state for run in runs), "late": len(late), "paused_for_failing": len(halted),
+        "unreadable": len(unread), "set_aside": set_aside,
+    }  # fmt: skip
     bad = sum(1 for run in ended if is_bad(run))
     told = f"{bad} of {len(ended)} finished runs went wrong, the last of each schedule did not"
     return Answer("are runs failing", not wrong, "; ".join(wrong) or told, facts)

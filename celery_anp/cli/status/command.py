@@ -21,7 +21,9 @@ from celery_anp.cli.status.answers import (
 )
 from celery_anp.errors import AnpError
 from celery_anp.reliability.ledger import Ledger
+from celery_anp.reliability.nodes import unserved
 from celery_anp.reliability.overrides import ITSELF
+from celery_anp.reliability.unreadable import Unreadable
 from celery_anp.settings import settings
 
 #: Runs that are looked at.
@@ -54,11 +56,13 @@ def _answers(seconds: int) -> list[Answer]:
         except AnpError as error:
             return [is_it_up(str(error), [], "")]
         nodes = found.nodes()
-        runs = found.runs(MOST, since=found.now() - seconds * 1000)
+        since = found.now() - seconds * 1000
+        runs = found.runs(MOST, since=since)
+        redis = "" if running() else "nothing runs; `anp up` starts it"
         return [
-            is_it_up("" if running() else "nothing runs; `anp up` starts it", nodes, _site()),
+            is_it_up(redis, nodes, _site(), found.memory(), since, unserved(found.store, nodes)),
             is_it_slow(runs, found.backlog()),
-            are_runs_failing(runs, *_troubled(found)),
+            are_runs_failing(runs, *_troubled(found), Unreadable(found.store).kept()),
             did_the_release_change_anything(runs),
         ]
 

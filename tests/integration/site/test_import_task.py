@@ -48,7 +48,7 @@ def site(shared: ImportSite) -> Iterator[ImportSite]:
 def test_one_bad_row_stops_an_import_before_anything_is_written(site: ImportSite) -> None:
     feed.ndjson(site.folder / "bad", feed.rows(700)).open("a").write(BROKEN)
     run = site.ends(site.begin("bad"))
-    assert (run.state, run.attempts) == ("rolled_back", 2)
+    assert (run.state, run.attempts) == ("failed", 2)
     assert run.error is not None
     assert run.error["message"].startswith(
         "2 rows are bad: line 701, field 'date': the date has no zone: end it with Z or +01:00, or name the import's"

@@ -53,7 +53,7 @@ def asked_back(stack: Stack, run_id: str) -> None:
 
 def rolled_back(stack: Stack, run: Run) -> Run:
     asked_back(stack, run.run_id)
-    return stack.reaches(run.run_id, {"rolled_back", "rollback_failed"})
+    return stack.reaches(run.run_id, {"rolled_back", "rollback_failed", "succeeded"})
 
 
 def make_due(posts: Posts, count: int) -> list[int]:
@@ -149,14 +149,15 @@ def test_what_was_not_kept_is_named_and_skipped_by_the_rollback(stack: Stack, re
     reader.get("/tag/go/")
     run = ended(stack, clear_pages, prefix="/tag/", restore_limit=0)
     assert (run.result["pages"], run.result["rendered_again"]) == (1, 1)
-    undone = rolled_back(stack, run).undo
-    assert [(entry.name, entry.outcome) for entry in undone] == [("rendered again", "skipped")]
+    after = rolled_back(stack, run)
+    assert [(entry.name, entry.outcome) for entry in after.undo] == [("rendered again", "skipped")]
+    assert (after.state, after.reason) == ("succeeded", "there was nothing to undo")
 
 
 def test_a_pattern_fails_at_once_and_clears_nothing(stack: Stack, reader: httpx.Client) -> None:
     reader.get("/")
     run = ended(stack, clear_pages, prefix="anp:ledger:")
-    assert (run.state, run.attempts) == ("rolled_back", 2)
+    assert (run.state, run.attempts) == ("failed", 2)
     assert run.error is not None
     assert run.error["type"] == "Refused"
     assert reader.get("/").headers["X-Cache"] == "HIT"

@@ -4,6 +4,7 @@
 -- Keys:
 --   outbox:<lane>   zset    what is to be sent joins its lane
 --   outbox:items    hash    and stands here
+--   outbox:runs     hash    how much waits of its run
 --   outbox:counts   hash    its number; how many alerts this minute had
 --   hands           hash    whether a hand holds a schedule; too many failures lay one
 --   expected        hash    by when its next tick promises success
@@ -29,6 +30,7 @@ local function outbox(item)
   redis.call('HSET', counts, 'last', id)
   redis.call('HSET', P .. 'outbox:items', id, cjson.encode(item))
   redis.call('ZADD', lane, int(NOW), id)
+  if item.run then redis.call('HINCRBY', P .. 'outbox:runs', item.run, 1) end
 end
 
 local function alert(kind, about)
@@ -90,6 +92,7 @@ local FAILED = { failed = true, quarantined = true, rolled_back = true, rollback
 
 -- A run has ended. What makes up for the past tells nothing about the present, and a cancelled run nothing at all.
 local function tell_end(id, state, reason)
+  if state == 'succeeded' and get(id, 'failed_as') == 'succeeded' then return end          -- it was told then
   if state == 'rollback_failed' then alert('rollback_failed', { run = id, text = reason }) end
   local schedule = get(id, 'schedule')
   if schedule == '' and state == 'succeeded' and get(id, 'stands_for') ~= '' and get(id, 'as_expected') ~= '0' then
@@ -105,7 +108,7 @@ local function tell_end(id, state, reason)
   elseif FAILED[state] and get(id, 'counted') == '' and why ~= 'succeeded' and why ~= 'cancelled' then
     set(id, 'counted', '1')
     local first = get(id, 'failed_why')              -- a rollback's own words do not say why it was needed
-    local said = first == '' and state .. ': ' .. reason or why .. ': ' .. first .. '; ' .. state
+    local said = (first == '' or state == why) and state .. ': ' .. reason or why .. ': ' .. first .. '; ' .. state
     count_failure(id, schedule, said)
     ping(id, 'fail', said)
   elseif state == 'expired' then

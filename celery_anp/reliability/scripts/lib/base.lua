@@ -6,8 +6,8 @@
 --   sums            hash    sums for metrics
 --   hands:<name>    list    what was done to a schedule
 -- Uses: LATE (keyspace.py gives it)
--- Provides: P, NOW, MICROS, GRACE, KEPT_SHORT, CELERY_STATE, RING, HELD, TRIM, int, row_key, ROWS, MADE, get, number,
---   set, unset, holds, exists, make, write_down, tally, tally_late, note, enter, remember
+-- Provides: P, NOW, MICROS, GRACE, KEPT_SHORT, CELERY_STATE, RING, HELD, TRIM, TRIM_TASKS, int, row_key, ROWS, MADE,
+--   get, number, set, unset, holds, exists, make, write_down, tally, tally_late, note, enter, remember
 
 local P = KEYS[1]
 local TIME = redis.call('TIME')
@@ -26,6 +26,7 @@ local TOLD = 100             -- lines of a schedule's history that are kept
 local RING = {}              -- ids whose message this script sends at its end
 local HELD = {}              -- id -> true: whoever planned it here sends its message
 local TRIM = {}              -- schedules in which a run ended, and how many rows each keeps
+local TRIM_TASKS = {}        -- tasks of which a run by hand ended, and how many ended rows each keeps
 
 local function int(value) return string.format('%.0f', value) end
 local function row_key(id) return P .. 'run:' .. id end
@@ -34,7 +35,7 @@ local function row_key(id) return P .. 'run:' .. id end
 local COMMON = {             -- what most scripts want to know of a row, in one command
   'state', 'at', 'reason', 'history', 'task', 'lock', 'overlap', 'node', 'fence', 'attempts', 'began', 'started',
   'wanted', 'cancel', 'deadline', 'settled', 'hook', 'schedule', 'meta_key', 'linked', 'ended', 'ping', 'list',
-  'unguarded', 'by_kombu',
+  'unguarded', 'by_kombu', 'queue', 'seal',
 }
 local ROWS = {}              -- id -> its fields
 local MADE = {}              -- id -> true while its row is not written yet

@@ -3,6 +3,7 @@
 -- Keys:
 --   run:<id>        hash    `at` names its index
 --   queued          zset    index `queue`
+--   waiting         hash    how many of those each queue has
 --   delayed         zset    index `time`
 --   blocked         zset    index `lock`
 --   waiters:<lock>  zset    its place among those that wait for the lock
@@ -11,10 +12,20 @@
 -- Uses: P, NOW, GRACE, RING, HELD, int, get, set
 -- Provides: leave, to_queue, to_time, to_lock
 
+-- One more or one less waits on its queue.
+local function count(id, by)
+  local queue = get(id, 'queue')
+  if queue ~= '' and redis.call('HINCRBY', P .. 'waiting', queue, by) <= 0 then
+    redis.call('HDEL', P .. 'waiting', queue)
+  end
+end
+
 local function leave(id)
   local at = get(id, 'at')
   if at == '' then return end
-  if at == 'queue' then redis.call('ZREM', P .. 'queued', id)
+  if at == 'queue' then
+    redis.call('ZREM', P .. 'queued', id)
+    count(id, -1)
   elseif at == 'time' then redis.call('ZREM', P .. 'delayed', id)
   elseif at == 'lock' then
     redis.call('ZREM', P .. 'blocked', id)
@@ -30,6 +41,7 @@ local function to_queue(id, ring)
   leave(id)
   local rings = ring and (HELD[id] or get(id, 'by_kombu') == '')
   redis.call('ZADD', P .. 'queued', rings and NOW + GRACE or NOW, id)
+  count(id, 1)
   set(id, 'at', 'queue', 'rings', 0, 'rung', rings and NOW or 0)
   if rings and not HELD[id] then RING[#RING + 1] = id end
 end

@@ -2,11 +2,12 @@
 --
 -- Keys:
 --   run:<id>        hash    of the lost attempt
---   nodes           zset    living nodes, and the end of their leases
---   node:<node>     hash    what tasks a node knows; whether it is marked dead
+--   nodes           zset    living nodes, and the end of their leases; one leaves
+--   node:<node>     hash    what tasks a node knows; whether it is marked dead; its host; dropped
+--   host:<host>     hash    one that leaves is dropped
 --   pulse           string  when somebody looked last
 -- Uses: P, NOW, int, get, number, set, note, enter, tally, leave, to_queue, finish, fail
--- Provides: known_since, lose, pulse
+-- Provides: known_since, lose, forget_node, pulse
 
 -- A child's death weighs 2; a node's 1: innocent neighbours; an idle child's silence 1: Redis was away when it spoke.
 local LOSS_LIMIT = 6
@@ -44,6 +45,13 @@ local function lose(id, kind, reason, ring)
     enter(id, 'queued', reason, node)
   end
   to_queue(id, ring)
+end
+
+-- A node without rows leaves. host: where it may be listed though Redis has lost what it said of itself, or ''.
+local function forget_node(node, host)
+  redis.call('HDEL', P .. 'host:' .. (redis.call('HGET', P .. 'node:' .. node, 'host') or host), node)
+  redis.call('ZREM', P .. 'nodes', node)
+  redis.call('UNLINK', P .. 'node:' .. node)
 end
 
 -- After a silence of Redis nobody is reaped for a lease: it froze, restarted, or its clock moved.

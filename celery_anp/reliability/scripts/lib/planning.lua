@@ -1,13 +1,34 @@
 -- One row from its spec (`records.spec_of` writes it). A row that exists is never changed, but for a backfill.
 --
 -- Keys:
+--   full                    string  whether planning is refused
 --   run:<id>                hash    made
 --   unique:<task>:<digest>  string  the run that this input has already
 --   runs                    zset    it joins
 --   schedule:<name>         zset    it joins
 --   expiring                zset    an earlier row of its id leaves
--- Uses: P, NOW, HELD, int, get, set, unset, exists, make, enter, forget_end, to_time, revive, finish, ready
--- Provides: plan, held, plan_again
+--   results                 zset    Celery's record of an earlier row of its id leaves, and is dropped
+-- Uses: FULL_AT (keyspace.py gives it), P, NOW, HELD, int, get, set, unset, exists, make, enter, forget_end, to_time,
+--   revive, finish, ready
+-- Provides: bytes_from, no_room, plan, held, plan_again
+
+local LARGE = 32768          -- bytes of inputs of which many would fill the memory before upkeep's next look at it
+
+-- Bytes of this script's arguments, from one on.
+local function bytes_from(first)
+  local bytes = 0
+  for i = first, #ARGV do bytes = bytes + #ARGV[i] end
+  return bytes
+end
+
+-- Whether Redis is near its memory limit.
+local function no_room(bytes)
+  if redis.call('EXISTS', P .. 'full') == 1 then return true end
+  local said = bytes >= LARGE and redis.pcall('INFO', 'memory')
+  if type(said) ~= 'string' then return false end
+  local used, limit = string.match(said, 'used_memory:(%d+)'), string.match(said, 'maxmemory:(%d+)')
+  return used and limit and tonumber(limit) > 0 and tonumber(used) > FULL_AT * tonumber(limit)
+end
 
 -- What became of a plan; the last: the stamp with which whoever planned it sends its message, 0 where it need not.
 local function answer(id, what)
@@ -34,6 +55,7 @@ local function plan(spec)
   if spec.unique then redis.call('SET', P .. 'unique:' .. spec.unique, id, 'PX', spec.unique_for) end
   redis.call('ZADD', P .. 'runs', NOW, id)
   redis.call('ZREM', P .. 'expiring', id)            -- an earlier row of this id that prune has not seen yet
+  if row.meta_key and redis.call('ZREM', P .. 'results', row.meta_key) == 1 then forget_end(id) end
   if row.schedule then redis.call('ZADD', P .. 'schedule:' .. row.schedule, row.tick, id) end
   if spec.told then redis.call('PUBLISH', spec.channel, spec.told) end
   if spec.ends then

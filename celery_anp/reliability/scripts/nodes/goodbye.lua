@@ -2,13 +2,11 @@
 --
 -- Keys:
 --   running:<node>  hash    its rows; dropped
---   nodes           zset    it leaves
---   node:<node>     hash    dropped
 -- Arguments: node, reason
 -- Answer: how many messages it sent
 
 local node = ARGV[1]
 for _, id in ipairs(redis.call('HKEYS', P .. 'running:' .. node)) do lose(id, 'shutdown', ARGV[2], true) end
-redis.call('ZREM', P .. 'nodes', node)
-redis.call('UNLINK', P .. 'node:' .. node, P .. 'running:' .. node)
+redis.call('UNLINK', P .. 'running:' .. node)
+forget_node(node, '')
 return rung()

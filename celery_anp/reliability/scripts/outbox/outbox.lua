@@ -3,6 +3,7 @@
 -- Keys:
 --   outbox:<lane>   zset    from when each may be tried
 --   outbox:items    hash    what is to be sent, and how often it was tried
+--   outbox:runs     hash    how much waits of each run
 --   outbox:counts   hash    how many were given up
 -- Arguments: what, lane, then for 'claim': most, ms for which a claim holds; for 'sent': id, it is out; for 'again':
 --   id, ms until the next try; for 'drop': id, it is given up
@@ -32,6 +33,11 @@ if what == 'again' then
   return 1
 end
 if what == 'drop' then redis.call('HINCRBY', P .. 'outbox:counts', 'dropped', 1) end
+local held = redis.call('HGET', items, id)
+local run = held and cjson.decode(held).run
+if run and redis.call('HINCRBY', P .. 'outbox:runs', run, -1) <= 0 then
+  redis.call('HDEL', P .. 'outbox:runs', run)
+end
 redis.call('HDEL', items, id)
 redis.call('ZREM', lane, id)
 return 1

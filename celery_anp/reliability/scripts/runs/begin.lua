@@ -1,4 +1,4 @@
--- Begin an attempt.
+-- Begin an attempt. What came with the message counts for nothing: the body gets what its row says.
 --
 -- Keys:
 --   run:<id>        hash    its attempt, fence and holder
@@ -7,18 +7,32 @@
 --   locks           hash    whether it still holds its lock
 --   fence           string  the next one
 --   running:<node>  hash    the attempt
--- Arguments: id, node, child, token (one per delivery of the message)
--- Answer: { 'go', fence, attempt, failures, kind, message or '' } or { 'no', why }; a replay gets the first
---   answer
+-- Arguments: id, node, child, token (one per delivery of the message), and of the message that came its seal and JSON
+--   of what was used of it before the body: [ task, hard limit, soft limit, root, priority ]
+-- Answer: { 'go', fence, attempt, failures, kind, the row's message to who came with another or '' } or { 'no', why };
+--   a replay gets the first answer
 
-local id, node, child, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local id, node, child, token, seal, used = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local state, at = get(id, 'state'), get(id, 'at')
+
+local function is_own() return seal ~= '' and get(id, 'seal') == seal end
 
 local function go()
   local kind = get(id, 'state') == 'rolling_back' and 'rollback' or 'run'
-  local message = get(id, 'edited') == '1' and get(id, 'message') or ''
+  local message = is_own() and '' or get(id, 'message')
   local failures = get(id, kind == 'rollback' and 'rollback_failures' or 'failures')
   return { 'go', get(id, 'fence'), get(id, 'attempts'), failures, kind, message }
+end
+
+-- Whether the row's own message says the same of what was used before the body: of that nothing can be taken back.
+local function is_like_own()
+  local came, own = cjson.decode(used), cjson.decode(get(id, 'message'))
+  local limits = type(own.headers.timelimit) == 'table' and own.headers.timelimit or {}
+  local kept = { own.headers.task, limits[1], limits[2], own.headers.root_id, own.properties.priority }
+  for i = 1, 5 do
+    if came[i] ~= (kept[i] or cjson.null) then return false end
+  end
+  return true
 end
 
 if state == '' then return { 'no', 'gone' } end
@@ -37,6 +51,11 @@ if state == 'queued' and get(id, 'cancel') ~= '' then
   fail(id, 'cancelled', get(id, 'cancel'))
   rung(id)
   return { 'no', 'cancelled' }
+end
+if not (is_own() or is_like_own()) then
+  to_queue(id, true)                                 -- its own message is sent
+  rung(id)
+  return { 'no', 'other' }
 end
 local lock = get(id, 'lock')
 if lock ~= '' and get(id, 'overlap') ~= 'allow_all' and redis.call('HGET', P .. 'locks', lock) ~= id then

@@ -35,18 +35,13 @@ if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tic
   ready(id, true)
 elseif what == 'rollback' and UNDO[state] and get(id, 'hook') == '1' and number(id, 'attempts') > 0 then
   revive(id)
-  if get(id, 'failed_as') == '' then set(id, 'failed_as', state) end
+  if get(id, 'failed_as') == '' then set(id, 'failed_as', state, 'failed_why', get(id, 'reason')) end
+  if state ~= 'rollback_failed' then unset(id, 'undone') end
   set(id, 'rollback_failures', 0, 'rollback_losses', 0, 'settled', '')
   enter(id, 'rolling_back', reason)
   ready(id, true)
-elseif what == 'cancel' and state == 'running' then
-  if get(id, 'cancel') ~= reason then                  -- each worker may ask for the same
-    set(id, 'cancel', reason)
-    note(id, state, state, '', reason)
-  end
-elseif what == 'cancel' and get(id, 'at') ~= '' and state ~= 'rolling_back' then
-  set(id, 'cancel', reason)
-  if number(id, 'attempts') > 0 then fail(id, 'cancelled', reason) else finish(id, 'cancelled', reason) end
+elseif what == 'cancel' and may_cancel(id) then
+  cancel(id, reason)
 elseif what == 'resolve' and state == 'rollback_failed' then
   redis.call('UNLINK', P .. 'steps:' .. id)
   finish(id, 'rolled_back', reason)

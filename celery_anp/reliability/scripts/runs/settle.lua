@@ -4,7 +4,7 @@
 --   run:<id>        hash    its holder, its end, the answer it got
 --   steps:<id>      hash    dropped once it is rolled back
 -- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, cancelled, rolled_back, rollback_retry,
---   rollback_failed, parked), JSON { reason, result, error, as_expected, meta, delay, message, linked }
+--   rollback_failed, parked), JSON { reason, result, error, as_expected, meta, delay, message, seal, linked }
 -- Answer: { state }, or { 'refused', state } to who does not own the run (any more); a replay gets the first answer
 
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -20,7 +20,7 @@ if data.result then set(id, 'result', data.result) end
 if data.error then set(id, 'error', data.error) end
 if data.as_expected then set(id, 'as_expected', data.as_expected) end
 if data.linked then set(id, 'linked', data.linked) end
-if data.message then set(id, 'message', data.message, 'edited', '1') end
+if data.message then set(id, 'message', data.message, 'seal', data.seal or '') end
 local cancel = get(id, 'cancel')
 if cancel ~= '' and (outcome == 'retry' or outcome == 'requeue' or outcome == 'failed') then
   outcome, reason, data.meta = 'cancelled', cancel, nil
@@ -43,7 +43,7 @@ elseif outcome == 'parked' then
   park(id, reason, node)
 elseif outcome == 'rolled_back' then
   redis.call('UNLINK', P .. 'steps:' .. id)
-  finish(id, 'rolled_back', reason, nil, node)
+  if get(id, 'undone') == '1' then finish(id, 'rolled_back', reason, nil, node) else stay(id, node) end
 elseif outcome == 'rollback_retry' then
   set(id, 'rollback_failures', number(id, 'rollback_failures') + 1)
   note(id, 'rolling_back', 'rolling_back', node, reason)

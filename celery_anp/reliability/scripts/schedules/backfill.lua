@@ -4,7 +4,6 @@
 --
 -- Keys:
 --   backfills       hash    how far it has come
---   full            string  whether planning is refused
 --   queued          zset    how many runs wait: behind too many it pauses
 --   locks           hash    whether a lock is taken
 --   waiters:<lock>  zset    whether somebody waits for it
@@ -18,7 +17,7 @@ local BACKLOG = 1000         -- queued runs beyond which a backfill waits
 local held = redis.call('HGET', P .. 'backfills', schedule)
 local todo = held and cjson.decode(held)
 if not todo or todo.id ~= id or int(todo.reached) ~= seen then return {} end
-if redis.call('EXISTS', P .. 'full') == 1 or redis.call('ZCARD', P .. 'queued') > BACKLOG then return {} end
+if no_room(bytes_from(5)) or redis.call('ZCARD', P .. 'queued') > BACKLOG then return {} end
 
 local function taken(row)
   return row.lock and row.overlap ~= 'allow_all'

@@ -1,7 +1,6 @@
 -- Decide ticks: for each schedule compare its cursor, move it, and plan its rows, all or nothing per schedule.
 --
 -- Keys:
---   full            string  whether planning is refused
 --   generation      hash    whether these schedules are live
 --   cursors         hash    compared, moved
 --   hands           hash    whether a hand holds a schedule
@@ -15,7 +14,7 @@
 -- Answer: { 'ok', for each schedule { name, 'decided' or 'moved', cursor, { plan.lua's answers } } };
 --   { 'retired' } when other schedules are live, { 'lost' } when Redis knows of none
 
-if redis.call('EXISTS', P .. 'full') == 1 then return redis.error_reply('LEDGERFULL') end
+if no_room(bytes_from(2)) then return redis.error_reply('LEDGERFULL') end
 if ARGV[1] ~= '' then
   local live = redis.call('HGET', P .. 'generation', 'digest')
   if live ~= ARGV[1] then return { live and 'retired' or 'lost' } end

@@ -1,0 +1,118 @@
+"""What is kept of how an attempt ended: the row's words for it, and Celery's record.
+
+An error may refuse to be told, encoded or rebuilt; then a sentence stands in its place (`wording`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery.utils.log import get_task_logger
+from kombu.utils import json
+
+from celery_anp.canvas import links
+from celery_anp.contract.declaration import DeclaredTask
+from celery_anp.errors import BodyExited, RunEnded
+from celery_anp.redaction import cleared, secrets_of
+from celery_anp.security import ERROR_LIMIT
+from celery_anp.wording import name_of, speaks, trace, words
+
+log = get_task_logger(__name__)
+
+
+def tellable(error: BaseException) -> Exception:
+    """An error as Celery can be told it: itself, or what stands for it.
+
+    Celery hands an error on to handlers, signals, logs and the caller of `.get()`: one that is none of `Exception`'s
+    would end each of them in turn.
+    """
+    if not isinstance(error, Exception):
+        return BodyExited(_exit(error))
+    if not speaks(error):
+        return RunEnded(words(error, ERROR_LIMIT))
+    return error
+
+
+def _exit(error: BaseException) -> str:
+    if not isinstance(error, SystemExit):
+        said = words(error, ERROR_LIMIT)
+        return f"The body was left by {name_of(error)}" + (f": {said}" if said else "")
+    code = 0 if error.code is None else error.code
+    if isinstance(code, int):
+        return f"The body asked its process to exit with code {words(code, ERROR_LIMIT)}"
+    return f"The body asked its process to exit with code 1: {words(code, ERROR_LIMIT)}"
+
+
+def told_trace(task: DeclaredTask, error: BaseException) -> str:
+    """The end of an error's traceback, without the secrets of a task that runs here."""
+    return cleared(trace(error, ERROR_LIMIT), values=secrets_of(task))
+
+
+def described(task: DeclaredTask, error: BaseException) -> str:
+    """An error as its row keeps it: JSON.
+
+    Args:
+        task: whose secrets are kept out; its request is the current one.
+        error: what the body raised.
+    """
+    try:
+        safe = getattr(error, "retry_safe", None)
+    except Exception:
+        safe = None
+    return json.dumps({
+        "type": name_of(error), "message": cleared(words(tellable(error), ERROR_LIMIT), values=secrets_of(task)),
+        "traceback": told_trace(task, error),
+        "retry_safe": safe if isinstance(safe, bool) else None,
+    })  # fmt: skip
+
+
+def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> str:
+    """Celery's record of a result, as its backend would store it once what follows is sent.
+
+    Args:
+        task: its request is the current one.
+        result: what the body returned.
+        following: what follows it, as `links.links_of` says.
+
+    Returns:
+        The record; empty where none is kept.
+
+    Raises:
+        Exception: of any kind: the backend cannot encode the result.
+    """
+    return _meta(task, result, "SUCCESS", None, links.children(task.app, following)) if _is_kept(task) else ""
+
+
+def failed(task: DeclaredTask, error: BaseException, status: str = "FAILURE") -> str:
+    """Celery's record of an error; its size is limited as the row's is.
+
+    Args:
+        task: its request is the current one.
+        error: what the body raised.
+        status: `FAILURE` or `RETRY`.
+
+    Returns:
+        The record; empty where none is kept, or it cannot be made: the ledger makes a plain one then.
+    """
+    if not _is_kept(task):
+        return ""
+    try:
+        stored = task.backend.limited(tellable(error), status)
+        return _meta(task, stored, status, told_trace(task, error), [])
+    except Exception as refused:
+        log.warning("Celery's record of how %s ended is a plain one: %s", task.request.id, words(refused, ERROR_LIMIT))
+        return ""
+
+
+def _is_kept(task: DeclaredTask) -> bool:
+    return bool(task.meta_key(task.request.id)) and not task.request.ignore_result
+
+
+def _meta(task: DeclaredTask, result: Any, status: str, traceback: str | None, children: list[Any]) -> str:
+    request = task.request
+    meta = task.backend._get_result_meta(result=result, state=status, traceback=traceback, request=request)
+    meta["task_id"] = request.id
+    meta["children"] = [*(meta.get("children") or ()), *children]
+    encoded = task.backend.encode(meta)
+    return encoded.decode() if isinstance(encoded, bytes) else str(encoded)
