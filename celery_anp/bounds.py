@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 
 from celery_anp.errors import BadUsage
+from celery_anp.wording import shown
 
 #: Seconds.
 CENTURY = 36_525 * 86_400
@@ -129,12 +130,3 @@ def note(value: Any, what: str = "The note") -> str:
         expected = f"at most {NOTE:,} printable characters"
         raise BadUsage(f"{what} cannot be used", expected=expected, given=shown(value))
     return value
-
-
-def shown(value: object, most: int = 80) -> str:
-    """A value in a message: as Python writes it, cut where it is long; whatever it is."""
-    try:
-        text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    except Exception:  # its own __repr__ fails, or it is a number of too many digits
-        text = f"a {type(value).__name__} that cannot be shown"
-    return text if len(text) <= most else text[: most - 1] + "…"

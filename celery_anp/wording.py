@@ -34,12 +34,22 @@ def words(value: object, most: int) -> str:
         return cut(f"({name_of(value)} cannot say what it is: its __str__ raised {name_of(error)})", most)
 
 
-def shown(value: object, most: int) -> str:
-    """How a value is written, at most so many bytes of it; a sentence in its place where it cannot be."""
+def shown(value: object, most: int = 80) -> str:
+    """A value in a message, as Python writes it.
+
+    Args:
+        value: anything.
+        most: bytes that are kept of it, as JSON writes them; at least 10.
+
+    Returns:
+        It, with … at its end where it is longer; a sentence in its place where it cannot be written.
+    """
     try:
-        return cut(repr(value), most)
-    except Exception as error:
-        return cut(f"({name_of(value)} cannot be shown: its __repr__ raised {name_of(error)})", most)
+        text = repr(value)
+    except Exception as error:  # its own __repr__, or a number of too many digits
+        text = f"({name_of(value)} cannot be shown: its __repr__ raised {name_of(error)})"
+    kept = cut(text, most)
+    return kept if len(kept) >= len(text) else cut(text, most - len(json.dumps("…")) + 2) + "…"
 
 
 def cut(text: str, most: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from celery_anp import wording
 from celery_anp.beat.schedule import NOT_DECLARED, Schedule
 from celery_anp.errors import BadDeclaration, LostSchedules, did_you_mean
 
@@ -99,10 +100,9 @@ def shown(value: object) -> str:
         value: what was given.
 
     Returns:
-        Its repr, cut at 120 characters.
+        Its repr, of which 120 bytes are kept.
     """
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 120 else text[:119] + "…"
+    return "nothing" if value is None else wording.shown(value, 120)
 
 
 def refusal(problems: Sequence[Problem]) -> BadDeclaration:

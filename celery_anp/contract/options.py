@@ -11,6 +11,7 @@ from celery.app.task import extract_exec_options
 from celery_anp import bounds
 from celery_anp.errors import BadDeclaration, did_you_mean
 from celery_anp.reliability.retry import Retries
+from celery_anp.wording import shown
 
 #: What Celery reads from the decorator and says nowhere: `add_autoretry_behaviour`, `Celery.task`, `Task.bind`.
 UNSAID = frozenset({
@@ -59,7 +60,7 @@ def check_options(name: str, base: type, options: dict[str, Any]) -> None:
     for option, (kind, expected) in KINDS.items():
         if option in given and (not isinstance(given[option], kind) or isinstance(given[option], bool)):
             raise BadDeclaration(
-                f"{option} of task {name!r} cannot be used", expected=expected, given=bounds.shown(given[option])
+                f"{option} of task {name!r} cannot be used", expected=expected, given=shown(given[option])
             )
     if options.get("overlap") not in (None, "skip", "buffer_one", "buffer_all", "cancel_other", "allow_all"):
         raise BadDeclaration(

@@ -246,7 +246,7 @@ class Contract:
             raise BadResult(
                 f"The result of {self.name!r} does not fit its annotation" + (f" at {where}" if where else ""),
                 expected=first["msg"],
-                given=_shown(first["input"]),
+                given=shown(first["input"]),
             ) from None
         except (PydanticSerializationError, TypeError, ValueError) as error:
             raise self._cannot_keep(error) from None
@@ -282,7 +282,7 @@ class Contract:
     def _does_not_fit(self, error: ValidationError) -> BadInput:
         problems = [
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}"
-            + ("" if str(e["loc"][0]) in self.secrets else f", given {_shown(e['input'])}")
+            + ("" if str(e["loc"][0]) in self.secrets else f", given {shown(e['input'])}")
             for e in error.errors()
         ]
         return BadInput(f"The input of {self.name!r} does not fit: {'; '.join(problems)}")
@@ -308,11 +308,6 @@ def _readable(function: Callable[..., Any]) -> dict[str, Any]:
             one = types.SimpleNamespace(__annotations__={name: annotation})
             found |= typing.get_type_hints(one, getattr(inner, "__globals__", {}), include_extras=True)
     return found
-
-
-def _shown(value: object) -> str:
-    text = shown(value, 300)
-    return text if len(text) <= 80 else text[:77] + "…"
 
 
 def _type_name(hint: Any) -> str:

@@ -7,9 +7,9 @@ import random
 from dataclasses import dataclass
 from numbers import Real
 
-from celery_anp.bounds import CENTURY, shown
+from celery_anp.bounds import CENTURY
 from celery_anp.errors import AnpError, BadDeclaration
-from celery_anp.wording import name_of
+from celery_anp.wording import name_of, shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from celery_anp.reliability.records import Key, NewRun, Planned, Timing, Told
 from celery_anp.reliability.run import is_tick_id
 from celery_anp.sending.draft import draft
 from celery_anp.sending.message import MOST_PRIORITY, written
+from celery_anp.wording import shown
 
 #: Options of `apply_async` that stand in the message: seconds, whole numbers with the largest, and names.
 LIMITS = frozenset({"time_limit", "soft_time_limit"})
@@ -95,7 +96,7 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
         raise BadUsage(
             "An idempotency key cannot be used here",
             expected="no id of its own: a canvas has frozen this one",
-            given=bounds.shown(name or unique_for),
+            given=shown(name or unique_for),
         )
     if isinstance(task_id, str) and is_tick_id(task_id):
         raise BadUsage(
@@ -128,7 +129,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         bounds.name(getattr(given[name], "name", given[name]), name)  # a queue may be an object of kombu's
     headers = given.get("headers", {})
     if not isinstance(headers, Mapping) or not all(isinstance(name, str) for name in headers):
-        raise BadUsage("headers cannot be used", expected="values by name", given=bounds.shown(headers))
+        raise BadUsage("headers cannot be used", expected="values by name", given=shown(headers))
 
 
 def _text(task_id: Any) -> Any:
@@ -143,7 +144,7 @@ def new_id(task: str, key: str | None) -> str:
     """
     if key is not None and (not isinstance(key, str) or len(key) > KEY):
         expected = f"a text of at most {KEY} characters"
-        raise BadUsage("The idempotency key cannot be used", expected=expected, given=bounds.shown(key))
+        raise BadUsage("The idempotency key cannot be used", expected=expected, given=shown(key))
     if key is not None:
         bounds.name(key, "The idempotency key", without="|")
     return f"{task}#{uuid_utils.uuid7() if key is None else key}"

@@ -43,7 +43,7 @@ IDS = st.sampled_from("abcdef")
 NODES = st.sampled_from(["n1", "n2", STRANGER])
 #: Counts back from the newest: 0 is the latest attempt, delivery or row.
 BACK = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5, 8])
-UPKEEP = st.sampled_from(["promote", "reap", "ring", "prune", "links"])
+UPKEEP = st.sampled_from(["promote", "reap", "ring", "prune", "links", "alerts"])
 MOST = st.sampled_from([500, 500, 1])
 HOW = st.integers(0, 7)
 DELAYS = st.sampled_from([0, 3_000, 60_000])

@@ -29,6 +29,8 @@ CELERY = (
     | dict.fromkeys(("skipped", "expired", "cancelled"), "REVOKED")
     | {"succeeded": "SUCCESS"}
 )
+#: Alerts in one minute; more are only counted.
+ALERTS = 30
 #: Final, and nobody is waited for.
 ENDED = FINAL - {"rollback_failed"}
 RETRIED = frozenset({"failed", "rolled_back", "cancelled", "quarantined", "expired", "skipped", "parked"})
@@ -171,6 +173,7 @@ class Model:
         self.dropped: dict[str, Row] = {}
         #: Redis is near its memory limit until then.
         self.full_until = 0
+        self.full_told = -math.inf
         #: What stands on the broker's list, the oldest first: stamp and message.
         self.list: list[tuple[int, str]] = []
         #: What the script under way sends, what its caller sends, and the schedules in which a row ended.
@@ -181,6 +184,9 @@ class Model:
         #: Per task its ended runs that no tick made and no key keeps, and when; how long that is known, per task.
         self.ended: dict[str, dict[str, int]] = {}
         self.ended_goes: dict[str, float] = {}
+        #: The runs of alerts that nobody has sent yet (empty: of the memory), and how many the newest minute raised.
+        self.alerts: list[str] = []
+        self.raised = (0, 0)
         #: Celery's records that have outlived their rows, and until when.
         self.results: dict[str, float] = {}
 
@@ -275,7 +281,9 @@ class Model:
         if state != "rollback_failed":
             self.release(row)
         self._tell(row, state, celery, stays=stays)
-        if state != "rollback_failed":
+        if state == "rollback_failed":
+            self.alert(row.new.run_id)
+        else:
             row.goes = self.now + (self.keeping.short if state in SHORT else self.keeping.long)
             row.celery_goes = row.goes
             self.touched.add(row.schedule)
@@ -301,6 +309,13 @@ class Model:
         if row.linked:
             self.links[row.new.run_id] = self.now + GRACE
 
+    def alert(self, run_id: str) -> None:
+        """Somebody is to be told of a run (empty: of the memory), unless too many were told this minute."""
+        minute, raised = self.now // 60_000, self.raised
+        self.raised = minute, (raised[1] if raised[0] == minute else 0) + 1
+        if self.raised[1] <= ALERTS:
+            self.alerts.append(run_id)
+
     def publish(self, row: Row, celery: str) -> None:
         """Celery's record; that of an ended run lives as long as its row."""
         row.celery, row.celery_goes = celery, self.now + self.keeping.long
@@ -318,6 +333,8 @@ class Model:
     def fail(self, row: Row, state: str, celery: str = "") -> None:
         """It ends badly; what has begun and has a hook is rolled back first, keeping its lock."""
         row.failed_as = state
+        if state == "quarantined":
+            self.alert(row.new.run_id)
         if not row.new.hook or not row.attempts:
             return self.end(row, state, celery)
         self.leave(row)
@@ -378,9 +395,9 @@ class Model:
         self.touched_tasks.clear()
 
     def _may_go(self, run_id: str, asked: str) -> bool:
-        """Final and not parked, not what was asked about, without links due."""
+        """Final and not parked, not what was asked about, without links due, and nothing is to be told of it."""
         row = self.rows.get(run_id)
-        return run_id not in {asked, *self.links} and (row is None or row.state in ENDED - {"parked"})
+        return run_id not in {asked, *self.links, *self.alerts} and (row is None or row.state in ENDED - {"parked"})
 
     def _forget(self, run_id: str) -> None:
         self.dropped.pop(run_id, None)

@@ -404,6 +404,13 @@ class Moves(Model):
             del self.dropped[run_id]
         return len(gone)
 
+    def set_full(self, full: bool) -> None:
+        """Redis comes near its memory limit, of which somebody is told once an hour, or has room again."""
+        self.full_until = self.now + 60_000 if full else 0
+        if full and self.now - self.full_told >= 3_600_000:
+            self.full_told = self.now
+            self.alert("")
+
     def pass_time(self, milliseconds: int) -> None:
         """The clock moves, and Redis drops what nobody needs any more."""
         self.now += milliseconds

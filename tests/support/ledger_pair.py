@@ -253,6 +253,14 @@ class Pair:
             self.ledger.links_done(run_id)
             del self.model.links[run_id]
 
+    def alerts(self, most: int) -> None:
+        """What was to be told is told."""
+        found = self.ledger.store.call("outbox", "claim", "alert", most, 1000)
+        agree([json.loads(item).get("run", "") for item in found[1::2]], self.model.alerts[:most], "alerts")
+        del self.model.alerts[:most]
+        for item in found[::2]:
+            self.ledger.store.call("outbox", "sent", "alert", item)
+
     def nudge(self, run_id: str) -> None:
         """A message went down with a child before it began."""
         self.model.nudge(run_id)
@@ -260,7 +268,7 @@ class Pair:
 
     def fill(self, full: bool) -> None:
         """Redis comes near its memory limit, or has room again."""
-        self.model.full_until = self.model.now + 60_000 if full else 0
+        self.model.set_full(full)
         self.ledger.set_full(full)
 
     def hold(self, age: int | None) -> None:
