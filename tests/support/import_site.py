@@ -46,7 +46,7 @@ class ImportSite:
         kwargs = {"source": source, "location": location, "format": "ndjson", **given}
         return str(import_content.apply_async(kwargs=kwargs).id)
 
-    def ends(self, run_id: str, timeout: float = 60) -> Run:
+    def ends(self, run_id: str, timeout: float = 120) -> Run:
         """The run once it is final."""
         return self.stack.ends(run_id, timeout)
 
@@ -54,7 +54,7 @@ class ImportSite:
         """An operator asks for something."""
         self.stack.ledger.operate(run_id, what, "tests")
 
-    def rolled_back(self, run_id: str, timeout: float = 60) -> Run:
+    def rolled_back(self, run_id: str, timeout: float = 120) -> Run:
         """The run once an operator's rollback of it is through."""
         self.operate(run_id, "rollback")
         return self.stack.reaches(run_id, {"rolled_back", "rollback_failed"}, timeout)

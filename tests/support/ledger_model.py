@@ -184,8 +184,8 @@ class Model:
         #: Per task its ended runs that no tick made and no key keeps, and when; how long that is known, per task.
         self.ended: dict[str, dict[str, int]] = {}
         self.ended_goes: dict[str, float] = {}
-        #: The runs of alerts that nobody has sent yet (empty: of the memory), and how many the newest minute raised.
-        self.alerts: list[str] = []
+        #: Alerts nobody has sent yet: since when, of which run (empty: of the memory); how many a minute raised.
+        self.alerts: list[tuple[int, str]] = []
         self.raised = (0, 0)
         #: Celery's records that have outlived their rows, and until when.
         self.results: dict[str, float] = {}
@@ -314,7 +314,7 @@ class Model:
         minute, raised = self.now // 60_000, self.raised
         self.raised = minute, (raised[1] if raised[0] == minute else 0) + 1
         if self.raised[1] <= ALERTS:
-            self.alerts.append(run_id)
+            self.alerts.append((self.now, run_id))
 
     def publish(self, row: Row, celery: str) -> None:
         """Celery's record; that of an ended run lives as long as its row."""
@@ -397,7 +397,8 @@ class Model:
     def _may_go(self, run_id: str, asked: str) -> bool:
         """Final and not parked, not what was asked about, without links due, and nothing is to be told of it."""
         row = self.rows.get(run_id)
-        return run_id not in {asked, *self.links, *self.alerts} and (row is None or row.state in ENDED - {"parked"})
+        stays = {asked, *self.links, *(told for _, told in self.alerts)}
+        return run_id not in stays and (row is None or row.state in ENDED - {"parked"})
 
     def _forget(self, run_id: str) -> None:
         self.dropped.pop(run_id, None)

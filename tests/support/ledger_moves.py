@@ -404,6 +404,13 @@ class Moves(Model):
             del self.dropped[run_id]
         return len(gone)
 
+    def told(self, most: int) -> list[str]:
+        """The alerts that are sent now, by their runs: the oldest first, none of a time to come."""
+        due = sorted((alert for alert in self.alerts if alert[0] <= self.now), key=lambda alert: alert[0])[:most]
+        for alert in due:
+            self.alerts.remove(alert)
+        return [run_id for _, run_id in due]
+
     def set_full(self, full: bool) -> None:
         """Redis comes near its memory limit, of which somebody is told once an hour, or has room again."""
         self.full_until = self.now + 60_000 if full else 0

@@ -256,8 +256,7 @@ class Pair:
     def alerts(self, most: int) -> None:
         """What was to be told is told."""
         found = self.ledger.store.call("outbox", "claim", "alert", most, 1000)
-        agree([json.loads(item).get("run", "") for item in found[1::2]], self.model.alerts[:most], "alerts")
-        del self.model.alerts[:most]
+        agree([json.loads(item).get("run", "") for item in found[1::2]], self.model.told(most), "alerts")
         for item in found[::2]:
             self.ledger.store.call("outbox", "sent", "alert", item)
 
