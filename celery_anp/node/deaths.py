@@ -8,6 +8,7 @@ same costs what it did before, the lease.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from celery.utils.log import get_logger
@@ -37,7 +38,18 @@ class Deaths:
         Raises:
             LedgerUnavailable: Redis did not answer.
         """
-        for node, text in self.ledger.reap(host=self.system.host).items():
+        self.look_at(self.ledger.reap(host=self.system.host))
+
+    def look_at(self, neighbours: Mapping[str, str]) -> None:
+        """Reap those of them whose death can be proved.
+
+        Args:
+            neighbours: the nodes that live on this host, and where, as `Place` reads it.
+
+        Raises:
+            LedgerUnavailable: Redis did not answer.
+        """
+        for node, text in neighbours.items():
             there = Place.read(text)
             death = there and self.system.death(there, partial(nodes.silence, self.ledger.store, node))
             if death:

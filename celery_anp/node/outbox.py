@@ -13,9 +13,10 @@ import logging
 import socket
 import ssl
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import httpcore  # noqa: F401 - httpx imports it at its first request: see `tls`
@@ -24,22 +25,21 @@ from celery.utils.log import get_logger
 
 from celery_anp.errors import AnpError
 from celery_anp.redaction import cleared
+from celery_anp.reliability.ledger import LANES
 from celery_anp.reliability.message import secret_values
 from celery_anp.reliability.run import iso, moment
 from celery_anp.settings import settings
 
 log = get_logger(__name__)
 
-Lane = Literal["alert", "ping"]
-LANES: tuple[Lane, ...] = ("alert", "ping")
-#: Seconds between two looks, and that one request may take.
-INTERVAL, TIMEOUT = 1.0, 10.0
+#: Seconds that one request may take.
+TIMEOUT = 10.0
 #: Items claimed at once, and seconds that a claim holds: more than all of them may take.
 MOST, CLAIM = 5, 90.0
 #: Seconds until the next try, doubled each time, and its longest.
 FIRST, LONGEST = 5.0, 300.0
 #: Tries of an alert (over about ten minutes), and of a ping.
-TRIES: dict[Lane, int] = {"alert": 8, "ping": 3}
+TRIES = {"alert": 8, "ping": 3}
 #: Characters of a ping's body.
 BODY = 1000
 
@@ -49,7 +49,7 @@ class Item:
     """One thing to tell."""
 
     id: str
-    what: Lane
+    what: str
     kind: str
     text: str
     #: Time it became true, ms.
@@ -84,6 +84,7 @@ class Outbox:
         self.ledger = app.ledger.separate()
         tls()
         self._stop = threading.Event()
+        self._due = {lane: threading.Event() for lane in LANES}
         self._threads = [
             threading.Thread(target=self._loop, args=(lane,), name=f"anp-outbox-{lane}", daemon=True) for lane in LANES
         ]
@@ -98,10 +99,17 @@ class Outbox:
     def stop(self) -> None:
         """Send nothing more; what is under way may still arrive, and is sent again by another node."""
         self._stop.set()
+        self.wake(LANES)
 
-    def _loop(self, lane: Lane) -> None:
+    def wake(self, lanes: Iterable[str]) -> None:
+        """There is something to send in these lanes."""
+        for lane in lanes:
+            self._due[lane].set()
+
+    def _loop(self, lane: str) -> None:
         with new_client() as client:
-            while not self._stop.wait(INTERVAL):
+            while self._due[lane].wait() and not self._stop.is_set():
+                self._due[lane].clear()
                 try:
                     self.go_round(client, lane)
                 except AnpError as error:
@@ -109,7 +117,7 @@ class Outbox:
                 except Exception:
                     log.exception("the outbox met something unexpected and goes on")
 
-    def go_round(self, client: httpx.Client, lane: Lane) -> None:
+    def go_round(self, client: httpx.Client, lane: str) -> None:
         """Send what is due in a lane.
 
         Args:
@@ -137,7 +145,7 @@ class Outbox:
                 pause = min(FIRST * 2 ** (item.attempts - 1), LONGEST)
                 self.ledger.store.call("outbox", "again", lane, item.id, int(pause * 1000))
 
-    def _claim(self, lane: Lane) -> list[Item]:
+    def _claim(self, lane: str) -> list[Item]:
         found = self.ledger.store.call("outbox", "claim", lane, MOST, int(CLAIM * 1000))
         return [self._cleared(_item(name, text)) for name, text in zip(found[::2], found[1::2], strict=True)]
 

@@ -76,12 +76,12 @@ class Upkeep:
         Raises:
             LedgerUnavailable: Redis did not answer.
         """
-        self.deaths.look()
-        self.ledger.promote()
-        publisher.send(self.app, self.ledger.ring())
-        for run_id in self.ledger.links_due():
+        found = self.ledger.go_round(self.deaths.system.host)
+        publisher.send(self.app, found.handed)
+        for run_id in found.linked:
             self.link_sender.hand(run_id)
-        self.ledger.look_for_late()
+        self.outbox.wake(found.lanes)
+        self.deaths.look_at(found.neighbours)
         if self._round % PRUNE_EVERY == 0:
             self.ledger.prune()
         if self.room.tight or self._round % MEMORY_EVERY == 0:

@@ -124,6 +124,20 @@ class Keyspace(ABC):
             LedgerUnavailable: Redis did not answer, is too old, or refused us.
         """
 
+    def scripts(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Scripts of which none needs another's answer, in one round trip where the client can.
+
+        Args:
+            calls: each as `call` takes it.
+
+        Returns:
+            Their answers. Where one fails the others have run all the same, and what they answered is not told.
+
+        Raises:
+            LedgerUnavailable: as `call`, the first failure.
+        """
+        return [self.call(*one) for one in calls]
+
     def read(self, command: str, *arguments: Any) -> Any:
         """One plain command, with the ledger's errors.
 

@@ -26,6 +26,7 @@ from celery_anp.reliability.records import (
     Operation,
     Outcome,
     Planned,
+    Round,
     read_handed,
     read_planned,
     spec_of,
@@ -33,6 +34,10 @@ from celery_anp.reliability.records import (
 from celery_anp.reliability.run import Run
 from celery_anp.settings import Settings
 
+#: Rows that one call of upkeep takes on; runs whose links it hands out.
+MOST, MOST_LINKS = 500, 100
+#: The outbox has a lane for each, so that a receiver that hangs holds up only its own.
+LANES = ("alert", "ping")
 _WHEN: dict[str, str] = {
     "retry": "a run that failed, was rolled back, cancelled, quarantined, skipped or expired",
     "rollback": "a finished run that has begun, of a task with a rollback hook",
@@ -235,6 +240,19 @@ class Ledger(Reader):
         split = [value.split("|", 1) for value in values]
         return {run_id: (int(fence), child) for run_id, (fence, child) in zip(ids, split, strict=True)}
 
+    def go_round(self, host: str) -> Round:
+        """What upkeep does each second, in one round trip: `reap`, `promote`, `ring`, `links_due`, `look_for_late`, and
+        whether the outbox has something to send.
+
+        Args:
+            host: whose nodes are asked for.
+        """
+        listed, _, handed, linked, _, lanes = self.store.scripts([
+            ("reap", self.lease, MOST, host), ("promote", MOST), ("ring", MOST), ("links", "due", MOST_LINKS),
+            ("late", MOST), ("outbox", "due", *LANES),
+        ])  # fmt: skip
+        return Round(_pairs(listed), read_handed(handed), list(linked), list(lanes))
+
     def lose(self, run_id: str, node: str, fence: int, kind: Loss, reason: str) -> str:
         """Tell that an attempt of this node is gone.
 
@@ -247,7 +265,7 @@ class Ledger(Reader):
         """The node leaves in order; its unfinished rows go back without a loss."""
         self.store.call("goodbye", node, reason)
 
-    def reap(self, most: int = 500, host: str = "") -> dict[str, str]:
+    def reap(self, most: int = MOST, host: str = "") -> dict[str, str]:
         """Take back the runs of nodes whose lease is over.
 
         Args:
@@ -268,21 +286,20 @@ class Ledger(Reader):
             reason: the proof, for the history of its runs.
             gone: its runs whose child is gone too, with the fence and the child that `held` gave for them.
         """
-        self._reap(500, host, node, reason, *(text for pair in gone.items() for text in pair))
+        self._reap(MOST, host, node, reason, *(text for pair in gone.items() for text in pair))
 
     def _reap(self, most: int, host: str, *proved: str) -> dict[str, str]:
-        listed = self.store.call("reap", self.lease, most, host, *proved)
-        return dict(zip(listed[::2], listed[1::2], strict=True))
+        return _pairs(self.store.call("reap", self.lease, most, host, *proved))
 
     def held(self, node: str) -> dict[str, str]:
         """The runs that a node holds, each with its `<fence>|<child>`."""
         return dict(self.store.read("hgetall", self.store.key(f"running:{node}")))
 
-    def promote(self, most: int = 500) -> None:
+    def promote(self, most: int = MOST) -> None:
         """Make ready what is due; give locks without a holder to who waits."""
         self.store.call("promote", most)
 
-    def ring(self, most: int = 500) -> Handed:
+    def ring(self, most: int = MOST) -> Handed:
         """Ring the queued runs whose message is gone.
 
         Returns:
@@ -313,7 +330,7 @@ class Ledger(Reader):
         """The messages of these runs are out; those of tasks that are not guarded end as sent."""
         self.store.call("sent", *run_ids)
 
-    def links_due(self, most: int = 100) -> list[str]:
+    def links_due(self, most: int = MOST_LINKS) -> list[str]:
         """Ended runs whose next links nobody confirmed."""
         return list(self.store.call("links", "due", most))
 
@@ -329,7 +346,7 @@ class Ledger(Reader):
         """Tell of queues on which runs wait and that no living worker serves; returns how many there are."""
         return int(self.store.call("unserved", self.lease))
 
-    def look_for_late(self, most: int = 500) -> int:
+    def look_for_late(self, most: int = MOST) -> int:
         """Tell of schedules that should have succeeded by now; returns how many became late."""
         return int(self.store.call("late", most))
 
@@ -402,3 +419,7 @@ class Ledger(Reader):
         """
         reason = f"cancel by {by}{f': {note}' if note else ''}"
         return int(self.store.call("cancel", reason, f",{','.join(states)},", *run_ids))
+
+
+def _pairs(listed: Sequence[str]) -> dict[str, str]:
+    return dict(zip(listed[::2], listed[1::2], strict=True))

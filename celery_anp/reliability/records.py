@@ -149,6 +149,19 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of upkeep found."""
+
+    #: The nodes that live on this host, and where, as `process.place.Place` reads it.
+    neighbours: dict[str, str]
+    handed: Handed
+    #: Ended runs whose next links nobody confirmed.
+    linked: list[str]
+    #: The outbox's lanes in which something is to be sent.
+    lanes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """An attempt to perform, as `Ledger.begin` gives it."""
 

@@ -17,6 +17,7 @@ from redis.exceptions import (
     DataError,
     MovedError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -125,13 +126,33 @@ class Store(Keyspace):
 
     def call(self, name: str, *arguments: str | int | float | bytes) -> Any:
         """See `Keyspace.call`."""
-        script = self._scripts.get(name)
-        if script is None:
-            script = self._scripts[name] = self.client.register_script(script_text(name, self._clock))
         try:
-            return script(keys=[self.prefix], args=arguments)
+            return self._script(name)(keys=[self.prefix], args=arguments)
         except ERRORS as error:
             raise translate(error) from error
+
+    def scripts(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """See `Keyspace.scripts`."""
+        try:
+            with self.client.pipeline(transaction=False) as pipe:
+                for name, *arguments in calls:
+                    pipe.evalsha(self._script(name).sha, 1, self.prefix, *arguments)
+                answers = pipe.execute(raise_on_error=False)
+        except ERRORS as error:
+            raise translate(error) from error
+        return [self._answer(call, answer) for call, answer in zip(calls, answers, strict=True)]
+
+    def _answer(self, call: tuple[Any, ...], answer: Any) -> Any:
+        if isinstance(answer, NoScriptError):  # Redis has it for the first time, or was restarted
+            return self.call(*call)
+        if isinstance(answer, Exception):
+            raise translate(answer) from answer
+        return answer
+
+    def _script(self, name: str) -> Any:
+        if name not in self._scripts:
+            self._scripts[name] = self.client.register_script(script_text(name, self._clock))
+        return self._scripts[name]
 
     def read(self, command: str, *arguments: Any) -> Any:
         """See `Keyspace.read`."""

@@ -10,8 +10,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from celery_anp.node.outbox import LANES
 from celery_anp.process import port
+from celery_anp.reliability.ledger import LANES
 from celery_anp.reliability.overrides import Overrides
 from tests.support.eventually import eventually
 from tests.support.receiver import Receiver, Request

@@ -1,14 +1,21 @@
--- Send what waits in one lane: 'alert' or 'ping'.
+-- Send what waits in one lane: 'alert' or 'ping'; 'due' asks for all lanes which of them have something to send.
 --
 -- Keys:
 --   outbox:<lane>   zset    from when each may be tried
 --   outbox:items    hash    what is to be sent, and how often it was tried
 --   outbox:runs     hash    how much waits of each run
 --   outbox:counts   hash    how many were given up
--- Arguments: what, lane, then for 'claim': most, ms for which a claim holds; for 'sent': id, it is out; for 'again':
---   id, ms until the next try; for 'drop': id, it is given up
--- Answer: to 'claim' { id, JSON, … }, which nobody else gets until then; else 1
+-- Arguments: 'due' and lanes; or what, lane, then for 'claim': most, ms for which a claim holds; for 'sent': id, it is
+--   out; for 'again': id, ms until the next try; for 'drop': id, it is given up
+-- Answer: to 'due' the lanes; to 'claim' { id, JSON, … }, which nobody else gets until then; else 1
 
+if ARGV[1] == 'due' then
+  local due = {}
+  for i = 2, #ARGV do
+    if redis.call('ZCOUNT', P .. 'outbox:' .. ARGV[i], '-inf', int(NOW)) > 0 then due[#due + 1] = ARGV[i] end
+  end
+  return due
+end
 local what, lane, id = ARGV[1], P .. 'outbox:' .. ARGV[2], ARGV[3]
 local items = P .. 'outbox:items'
 if what == 'claim' then
