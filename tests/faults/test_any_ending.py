@@ -26,6 +26,8 @@ from tests.support.eventually import eventually
 from tests.support.probe import add
 from tests.support.stack import Stack, on_empty_redis
 
+pytestmark = pytest.mark.long
+
 TASKS = "tests.support.probe,tests.faults.anyhow"
 #: Words of plans with which a body asks to be entered once more.
 AGAIN = {"requeue", "by hand", "retry"}
@@ -126,7 +128,6 @@ def test_a_body_is_entered_once_and_ends_with_a_name_however_it_ends(
     end_all(stack, given)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(900)
 @settings(FEW, max_examples=60)
 @given(st.lists(plans, min_size=8, max_size=24))
@@ -205,7 +206,6 @@ def test_what_is_raised_before_the_body_starts_is_how_it_ends(stack: Stack, kind
     assert (entered(stack)[run.run_id], run.error and run.error["type"]) == (0, kind)
 
 
-@pytest.mark.long
 def test_a_handler_that_ends_its_process_changes_no_ending(stack: Stack) -> None:
     for how, name in (("ends well", "on_success"), ("fails", "on_failure"), ("ends well", "after_return")):
         result = anyhow.handled.delay(str(stack.folder / "entered"), "exit", name, how)

@@ -19,6 +19,8 @@ from tests.support.journal import Journal
 from tests.support.probe import add, picky, probe
 from tests.support.stack import Stack, on_empty_redis
 
+pytestmark = pytest.mark.long
+
 TASKS = "tests.support.probe,tests.faults.endings"
 
 

@@ -12,6 +12,8 @@ from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.stack import Stack, on_empty_redis
 
+pytestmark = pytest.mark.long
+
 #: The example of Celery's documentation ("Entries"), with what this test needs around it.
 APP = """
 from celery import Celery
@@ -69,7 +71,7 @@ NAME = "it's 50% @ half, |#?"
 KEPT = "it's 50%25 %40 half, %7C%23%3F"
 
 
-@pytest.fixture(scope="module", params=["plain", pytest.param("guarded", marks=pytest.mark.long)])
+@pytest.fixture(scope="module", params=["plain", "guarded"])
 def entries(
     redis_server: object, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

@@ -29,7 +29,10 @@ from tests.support.moved import new
 from tests.support.probe import probe
 from tests.support.stack import ROOT, Process, Stack
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a death can be proved on Linux only")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform != "linux", reason="a death can be proved on Linux only"),
+]
 #: Seconds in which a run whose worker's death can be proved is there again, and what a busy machine may add.
 SOON = 3.0 + 5.0
 NO_TICKS = '[[schedule]]\nname = "never"\ntask = "probe.add"\ncron = "0 0 1 1 *"\ninput = { x = 1, y = 2 }\n'
@@ -83,7 +86,7 @@ def send(stack: Stack, *script: list[object]) -> str:
     "kill",
     [
         pytest.param(kill_main, id="the main process"),
-        pytest.param(Process.kill, id="the whole tree", marks=pytest.mark.long),
+        pytest.param(Process.kill, id="the whole tree"),
     ],
 )
 def test_another_worker_of_the_host_takes_over_at_once(stack: Stack, kill: object) -> None:
@@ -111,7 +114,6 @@ def test_a_worker_that_its_supervisor_starts_again_finds_what_it_left(stack: Sta
     assert stack.ends(run_id).attempts == 2
 
 
-@pytest.mark.long
 def test_a_beat_sees_it_too(stack: Stack) -> None:
     stack.beat(schedules=NO_TICKS)
     victim = stack.worker(concurrency=1)

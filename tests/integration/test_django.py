@@ -15,6 +15,8 @@ import pytest
 from tests.support import django_project
 from tests.support.stack import Stack, on_empty_redis
 
+pytestmark = pytest.mark.long
+
 
 def manage(stack: Stack, *arguments: str) -> str:
     command = [sys.executable, "manage.py", *arguments]

@@ -21,6 +21,8 @@ from tests.support.moved import new
 from tests.support.probe import add, total
 from tests.support.stack import ROOT, Stack
 
+pytestmark = pytest.mark.long
+
 WAITING = frozenset({"queued", "delayed", "blocked"})
 
 
@@ -163,7 +165,6 @@ def test_an_interrupt_leaves_what_is_left_for_the_next_time(
     assert flood.cancel(live, left, WAITING, "ann", "", 0) == 2 * flood.BATCH
 
 
-@pytest.mark.long
 def test_a_hundred_thousand_runs_end_and_others_go_on_meanwhile(stack: Stack, live: Ledger) -> None:
     flooded(live, 100_000)
     slowest = 0.0

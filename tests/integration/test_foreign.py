@@ -23,7 +23,7 @@ from tests.support.wheel import Installed
 
 LONG = 60.0
 #: Each command is a process, and the first test waits for the wheel, a worker and a beat.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 @dataclass

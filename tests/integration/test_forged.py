@@ -20,6 +20,8 @@ from tests.support.probe import add, says
 from tests.support.stack import Stack, on_empty_redis
 from worker.app import app
 
+pytestmark = pytest.mark.long
+
 Raw = dict[str, Any]
 PAST = "2020-01-01T00:00:00+00:00"
 FUTURE = (datetime.now(UTC) + timedelta(days=3)).isoformat()

@@ -14,6 +14,8 @@ from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.stack import Process, Stack
 
+pytestmark = pytest.mark.long
+
 
 def every(seconds: int, name: str = "s", more: str = "") -> str:
     return f'[[schedule]]\nname = "{name}"\ntask = "probe.add"\nevery = {seconds}\ninput = {{ x = 1, y = 2 }}\n{more}\n'
@@ -60,7 +62,6 @@ def test_an_edited_timing_applies_from_then_on_and_fires_nothing_at_once(stack: 
     assert "every: 1 -> 3600" in Overrides(stack.ledger.store).history("s")[0].note
 
 
-@pytest.mark.long
 def test_an_edit_that_breaks_a_file_leaves_the_last_good_set_loudly_until_it_is_mended(stack: Stack) -> None:
     beat = stack.beat(schedules=every(1))
     eventually(lambda: ticks(stack), 20, "a tick")
@@ -80,7 +81,6 @@ def test_an_edit_that_breaks_a_file_leaves_the_last_good_set_loudly_until_it_is_
     assert stack.anp("health", "beat").returncode == 0
 
 
-@pytest.mark.long
 def test_reload_tells_what_each_beat_says(stack: Stack) -> None:
     stack.beat(schedules=every(1))
     stack.beat()
@@ -91,7 +91,6 @@ def test_reload_tells_what_each_beat_says(stack: Stack) -> None:
     assert (bad.returncode, bad.stdout.count("is not TOML")) == (1, 2)
 
 
-@pytest.mark.long
 def test_a_beat_of_an_earlier_release_plans_nothing_and_says_so(stack: Stack) -> None:
     stack.settings["release"] = "r1"
     old = stack.beat(schedules=every(1), file="old.toml")

@@ -21,6 +21,8 @@ from tests.support.stack import Process, Stack
 from tests.support.told import alerts
 from worker.app import app
 
+pytestmark = pytest.mark.long
+
 SHOP = """
 from celery import Celery
 from celery_anp import guard

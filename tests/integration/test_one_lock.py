@@ -13,6 +13,8 @@ from redis import Redis
 from celery_anp.settings import environment
 from worker.app import app
 
+pytestmark = pytest.mark.long
+
 PRODUCER = """
 import json, sys
 from celery import Celery

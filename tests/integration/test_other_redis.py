@@ -21,6 +21,8 @@ from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from worker.site.separation import address
 
+pytestmark = pytest.mark.long
+
 EACH_SECOND = '[[schedule]]\nname = "s"\ntask = "probe.add"\nevery = "1s"\ninput = { x = 1, y = 2 }\n'
 NAMED = "This Redis is a cluster"
 

@@ -17,6 +17,8 @@ from tests.support.eventually import eventually
 from tests.support.receiver import Receiver, Request
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.long
+
 FAILING = """
 [[schedule]]
 name = "s"
@@ -40,7 +42,6 @@ def waiting(stack: Stack) -> int:
     return sum(int(stack.ledger.store.client.zcard(stack.ledger.store.key(f"outbox:{lane}"))) for lane in LANES)
 
 
-@pytest.mark.long
 def test_failures_in_a_row_pause_a_schedule_and_are_told_once_by_any_number_of_nodes(stack: Stack) -> None:
     with Receiver(answers=[500, 503]) as receiver:
         stack.settings |= {"alert_url": f"{receiver.url}/hook?token=tell-nobody", "release": "r7", "env": "staging"}
@@ -63,7 +64,6 @@ def test_failures_in_a_row_pause_a_schedule_and_are_told_once_by_any_number_of_n
         assert skipped[0].reason.startswith("paused: by anp, 2 failures in a row")
 
 
-@pytest.mark.long
 def test_a_schedule_is_late_when_every_beat_is_dead_and_status_says_so(stack: Stack) -> None:
     with Receiver() as receiver:
         stack.settings["alert_url"] = receiver.url
@@ -109,7 +109,6 @@ def test_a_receiver_that_is_away_or_hangs_holds_up_no_run(stack: Stack) -> None:
         )
 
 
-@pytest.mark.long
 def test_a_receiver_of_pings_that_hangs_holds_up_no_alert(stack: Stack) -> None:
     with Receiver(slow=60) as hanging, Receiver() as receiver:
         stack.settings["alert_url"] = receiver.url

@@ -18,6 +18,8 @@ from tests.support.eventually import eventually
 from tests.support.probe import add, plain, says
 from tests.support.stack import Process, Stack, on_empty_redis
 
+pytestmark = pytest.mark.long
+
 #: Messages that are damaged at random.
 MANY = 1000
 #: Bytes that a worker may grow by meanwhile.

@@ -19,6 +19,8 @@ from tests.support.stack import Stack, on_empty_redis
 from tests.support.told import alerts
 from worker.app import app
 
+pytestmark = pytest.mark.long
+
 LEASE = 10
 
 

@@ -20,6 +20,8 @@ from tests.support.moved import new
 from tests.support.probe import add, probe
 from tests.support.stack import Process, Stack
 
+pytestmark = pytest.mark.long
+
 EACH_SECOND = """
 [[schedule]]
 name = "each-second"

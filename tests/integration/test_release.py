@@ -13,6 +13,8 @@ from tests.support.newer import double
 from tests.support.probe import add, probe
 from tests.support.stack import Stack
 
+pytestmark = pytest.mark.long
+
 
 def test_a_task_that_no_node_knows_is_parked_until_one_comes_that_does(stack: Stack) -> None:
     stack.worker()
@@ -43,7 +45,6 @@ def test_a_stored_input_that_no_longer_fits_is_parked_with_its_reason(stack: Sta
     assert "its stored input no longer fits" in stack.reaches(delayed.id, "parked").reason
 
 
-@pytest.mark.long
 def test_a_run_that_outlives_the_grace_of_many_restarts_goes_back_without_being_quarantined(stack: Stack) -> None:
     stack.settings["grace"] = "1"
     worker = stack.worker()

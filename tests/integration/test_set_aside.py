@@ -20,6 +20,8 @@ from tests.support.moved import CLOCK
 from tests.support.stack import Stack
 from worker.app import app
 
+pytestmark = pytest.mark.long
+
 NOW = 1_800_000_000
 
 

@@ -14,6 +14,8 @@ from tests.support.probe import probe
 from tests.support.stack import Process, Stack
 from worker.app import app
 
+pytestmark = pytest.mark.long
+
 #: Each orders the sets of a process in another way; among eight, Celery's steps stand in every order that matters.
 SEEDS = range(8)
 #: Bodies in each worker.
@@ -121,7 +123,6 @@ def test_bodies_beside_an_embedded_beat_belong_to_the_worker_and_end_where_they_
     eventually(lambda: [node.pid for node in stack.ledger.nodes()] == [relief.pid], 10, "both to have said goodbye")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM], ids=["SIGQUIT", "SIGTERM made SIGQUIT"])
 def test_the_grace_of_a_shutdown_ends_only_the_bodies_that_outlast_it(stack: Stack, number: signal.Signals) -> None:
     stack.settings["grace"] = "4"
@@ -146,7 +147,6 @@ def test_the_grace_of_a_shutdown_ends_only_the_bodies_that_outlast_it(stack: Sta
     assert set(points) == {"0"}, "a shutdown counts against its runs"
 
 
-@pytest.mark.long
 def test_a_second_signal_ends_the_bodies_at_once_and_counts_against_no_run(stack: Stack) -> None:
     stack.settings["grace"] = "60"
     workers = one_for_each_seed(stack)
@@ -247,7 +247,6 @@ def test_no_command_of_remote_control_ends_a_body(stack: Stack) -> None:
     assert entered(stack) == dict.fromkeys(runs, 1)
 
 
-@pytest.mark.long
 def test_children_that_come_and_go_under_load_end_no_body(stack: Stack) -> None:
     stack.variables["AUTOSCALE_KEEPALIVE"] = "1"
     stack.worker("--autoscale=4,1", "--max-tasks-per-child=2")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from redis import Redis
 
 from tests.support.doubled import double
 from tests.support.eventually import eventually
 from tests.support.probe import add, limited, plain, probe
 from tests.support.stack import Stack
+
+pytestmark = pytest.mark.long
 
 
 def test_doorbells_stay_out_of_kombus_record(stack: Stack, redis: Redis) -> None:

@@ -22,6 +22,8 @@ from tests.support.probe import add, probe, rare
 from tests.support.proxy import Proxy
 from tests.support.stack import Process, Stack
 
+pytestmark = pytest.mark.long
+
 
 def stalls(worker: Process) -> list[Any]:
     """It hears nothing more, of five calls that are made now, and ends by itself."""
@@ -42,7 +44,6 @@ def test_a_stalled_worker_ends_for_its_supervisor_and_its_work_goes_to_another(s
     assert [stack.reaches(r.id, "succeeded", 30).result for r in late] == [0, 2, 4, 6, 8]
 
 
-@pytest.mark.long
 def test_a_stalled_worker_is_found_beside_a_busy_child_whose_run_goes_back(stack: Stack) -> None:
     stack.settings["tasks"] = "tests.support.probe,tests.support.stalled"
     journal = Journal(stack.journal)
@@ -97,7 +98,6 @@ def test_a_worker_that_ends_while_it_connects_again_hears_its_child_to_the_end(h
     assert worker.process.wait(timeout=20) == 0
 
 
-@pytest.mark.long
 def test_a_busy_worker_stays_and_one_that_holds_work_back_for_its_rate_limit(stack: Stack) -> None:
     stack.settings["tasks"] = "tests.support.probe,tests.support.stalled"
     worker = stack.worker(concurrency=1)
