@@ -22,7 +22,7 @@ up: $(READY)     ## the main job: embedded Redis, demo site, beat, worker, Flowe
 test: $(READY)   ## the tests, without those that take long (ARGS="-k name")
 	@$(BIN)/python -m pytest -n 5 --dist worksteal $(ARGS)
 
-test-long: $(READY) ## the tests that take longer: real workers that stop, die, fail over, meet another app or bad messages
+test-long: $(READY) ## the tests that take longer: the site on SQLite and MariaDB; workers that stop, die, fail over, meet another app
 	@$(BIN)/python -m pytest -n 5 --dist worksteal --long=only $(ARGS)
 
 test-server: $(READY) ## unit and integration tests on another Redis (SERVER=redis-8, valkey-9 or debian; ARGS="path")

@@ -23,6 +23,8 @@ from worker.site.queries.declared import Query
 from worker.site.queries.explain import explain
 from worker.site.tables import MARIADB
 
+pytestmark = pytest.mark.long
+
 POSTS = 1_500
 WATCHED = declared.declared()
 
@@ -123,7 +125,6 @@ def anp(url: str, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.long
 def test_the_command_line_takes_a_baseline_compares_and_writes_the_note(
     engine: Engine, database_url: str, tmp_path: Path
 ) -> None:

@@ -23,6 +23,8 @@ from worker.site.posts import Post, utc_now
 from worker.site.tables import postmeta, posts
 from worker.tasks.importing import import_content
 
+pytestmark = pytest.mark.long
+
 BROKEN = '{"id": "b1", "title": "B", "date": "2026-11-21"}\n{"id": \n'
 
 

@@ -23,7 +23,7 @@ from worker.site.importing.chunks import Job
 from worker.site.importing.reading import Manner
 from worker.site.tables import options, posts, term_taxonomy, terms
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from worker.site.posts import Posts
 from worker.site.tables import posts as table
 from worker.site.tables import term_relationships, term_taxonomy, terms
 
+pytestmark = pytest.mark.long
+
 #: As WordPress keeps a slug that is not ASCII: encoded, in lower case; its links and nginx' keys have it so.
 SLUG = "%d0%ba%d1%8d%d1%88"
 

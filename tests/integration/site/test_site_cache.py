@@ -16,6 +16,8 @@ from worker.site.object_cache import ObjectCache, Page
 from worker.site.outcomes import Cleared
 from worker.site.sweep import sweep
 
+pytestmark = pytest.mark.long
+
 
 def put(cache: ObjectCache, path: str, *tags: str, lifetime: float = 600) -> None:
     assert cache.put(path, Page(f"<p>{path}</p>", tags=tags), since=cache.get(path).at, lifetime=lifetime)

@@ -21,6 +21,8 @@ from worker.site.posts import Posts, is_status
 from worker.site.tables import fences, options, postmeta, term_taxonomy
 from worker.site.tables import posts as table
 
+pytestmark = pytest.mark.long
+
 SOON = NOW + timedelta(seconds=35)
 
 

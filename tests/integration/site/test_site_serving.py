@@ -20,6 +20,8 @@ from worker.site.object_cache import ObjectCache, Page
 from worker.site.posts import Posts
 from worker.site.warm import Manners
 
+pytestmark = pytest.mark.long
+
 SOON = NOW + timedelta(seconds=35)
 
 

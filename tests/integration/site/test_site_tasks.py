@@ -25,6 +25,8 @@ from worker.site.tables import posts as table
 from worker.tasks.cache import audit_cache, clear_pages, warm_pages
 from worker.tasks.content import build_sitemap, publish_due
 
+pytestmark = pytest.mark.long
+
 TASKS = "worker.tasks.content,worker.tasks.cache"
 
 

@@ -28,6 +28,8 @@ from worker.site.worth import BadSitemap
 from worker.tasks.cache import warm_pages
 from worker.tasks.content import build_sitemap
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def stack(known: Settings, tmp_path: Path) -> Iterator[Stack]:
@@ -124,7 +126,6 @@ def test_what_is_worth_warming_is_the_most_viewed_then_the_sitemap(
     assert set(hottest) <= set(found)
 
 
-@pytest.mark.long
 def test_the_figures_of_each_warming_are_kept_and_compared(stack: Stack, reader: httpx.Client) -> None:
     assert anp("cache", "compare").returncode == 1
     first, second = ended(stack, warm_pages, pages=30), ended(stack, warm_pages, pages=30)
@@ -157,7 +158,6 @@ def test_the_demos_declaration_names_the_pages_that_its_tags_do(known: Settings,
     assert set(affected.Shown.connect(known).by([post.id])) == set(wanted)
 
 
-@pytest.mark.long
 def test_a_look_finds_what_is_declared_wrongly(
     reader: httpx.Client, known: Settings, posts: Posts, tmp_path: Path, stack: Stack
 ) -> None:
