@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from celery_anp.canvas import links
+from celery_anp.canvas import signatures
 from celery_anp.errors import BadUsage
 
 #: Chains that a process remembers, the newest ones; older ones have rows by then.
@@ -46,7 +46,7 @@ class SentChains:
         if options.get("parent_id") or not options.get("chain"):
             return ""
         chain, ledger = options["chain"], self.app.ledger
-        tail = links.last(self.app, chain[0]).id
+        tail = signatures.last(self.app, chain[0]).id
         ids = {tail, *(link["options"].get("task_id") for link in chain if link.get("options"))} - {None}
         sent = self._firsts.get(tail or "", run_id) != run_id
         if ids and not sent:

@@ -98,7 +98,7 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
             expected="no id of its own: a canvas has frozen this one",
             given=shown(name or unique_for),
         )
-    if isinstance(task_id, str) and is_tick_id(task_id):
+    if isinstance(task_id, str) and is_tick_id(task_id) and not task.ledger.waits(task_id):
         raise BadUsage(
             f"{task_id} cannot be the id of a call",
             expected="an id without the form of a tick's: only beat and operators give those",

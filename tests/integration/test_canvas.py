@@ -17,7 +17,7 @@ from celery_anp.errors import BadUsage
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import noted, probe
-from tests.support.severed import body, exits, plain, replaces, step, strict, total
+from tests.support.severed import body, exits, plain, step, strict, total
 from tests.support.stack import on_empty_redis
 from tests.support.started import Started
 
@@ -53,7 +53,6 @@ def begin(started: Started) -> None:
         "behind a chord": chord([step.s(1), fails], ends_in_a_group)(),
         "inner fails": chord([chord([fails, step.s(2)], total.s()), step.s(3)], total.s())(),
         "inner has a bad body": chord([inner, step.s(3)], total.s())(),
-        "replaced": replaces.delay(1),
         "counting": chord([step.s(n, **dies(f"c{n}", "counting")) for n in range(2)], total.s())(),
         "keeping": chord([step.s(n, **dies(f"k{n}", "keeping")) for n in range(2)], total.s())(),
         "failing": chord(
@@ -110,11 +109,6 @@ def test_a_chord_says_why_its_part_failed_and_not_that_it_was_undone(started: St
     assert ended(started.results["quarantined"]) == "FAILURE"
     error = AsyncResult(started.results["quarantined"].id).result
     assert "ended as quarantined: took its worker down" in str(error)
-
-
-def test_a_replacement_is_refused_aloud(started: Started) -> None:
-    with pytest.raises(BadUsage, match=r"cannot be replaced by .*severed.step"):
-        started.results["replaced"].get(timeout=LONG)
 
 
 def test_a_chain_is_sent_once(started: Started) -> None:

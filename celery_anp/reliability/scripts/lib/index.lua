@@ -9,7 +9,7 @@
 --   waiters:<lock>  zset    its place among those that wait for the lock
 --   arrivals        string  the number of that place
 --   running:<node>  hash    index `node`
--- Uses: P, NOW, GRACE, RING, HELD, int, get, set
+-- Uses: P, NOW, GRACE, RING, HELD, int, get, set, unset
 -- Provides: leave, to_queue, to_time, to_lock
 
 -- One more or one less waits on its queue.
@@ -26,7 +26,9 @@ local function leave(id)
   if at == 'queue' then
     redis.call('ZREM', P .. 'queued', id)
     count(id, -1)
-  elseif at == 'time' then redis.call('ZREM', P .. 'delayed', id)
+  elseif at == 'time' then
+    redis.call('ZREM', P .. 'delayed', id)
+    if get(id, 'replacement') ~= '' then unset(id, 'replacement') end
   elseif at == 'lock' then
     redis.call('ZREM', P .. 'blocked', id)
     redis.call('ZREM', P .. 'waiters:' .. get(id, 'lock'), id)
