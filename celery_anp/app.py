@@ -11,8 +11,7 @@ from celery.app import backends
 from celery.utils.imports import symbol_by_name
 from kombu.utils.url import parse_url
 
-from celery_anp.canvas import signatures
-from celery_anp.canvas.once import SentChains
+from celery_anp.canvas import reused, signatures
 from celery_anp.canvas.results import with_ledger
 from celery_anp.contract.declaration import typed
 from celery_anp.contract.names import check_fields, check_hook
@@ -84,17 +83,13 @@ class GuardedApp(Celery):
         backend = self.conf.result_backend or ""
         return place(backend) == place(publisher.broker_url(self))
 
-    @cached_property
-    def sent_chains(self) -> SentChains:
-        """What this process has sent of chains."""
-        return SentChains(self)
-
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Every publish passes here: check the input, give the run its id, and let the row come first.
 
         Raises:
             BadInput: the input does not fit; nothing was planned or sent.
             KeyConflict: the idempotency key was used with another input.
+            BadUsage: its id has a run already, in another chain or chord.
             LedgerFull, LedgerUnavailable: nothing was planned.
             BadSetting: the app has what guard cannot keep.
         """
@@ -109,14 +104,14 @@ class GuardedApp(Celery):
         run_id = call.new.run_id
         if task.contract.secrets:
             options["headers"] = {**(options.get("headers") or {}), SECRETS: list(task.contract.secrets)}
-        tail = "" if options.get("replaced_task_nesting") else self.sent_chains.refuse(run_id, options)
         for kind in options.keys() & {"link", "link_error"}:
             options[kind] = [signatures.frozen(self, link) for link in signatures.listed(options[kind])]
         result = super().send_task(
             name, checked.args, checked.kwargs, task_id=run_id,
             **{**options, **shown(task, checked), OPTION: call},
         )  # fmt: skip
-        self.sent_chains.remember(tail, run_id)
+        if call.planned and not call.planned.created:
+            reused.refuse(self, call.planned.run_id, options)
         first = call.planned.run_id if call.planned else run_id
         return result if first == result.id else type(result)(first)
 

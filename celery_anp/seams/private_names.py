@@ -57,6 +57,7 @@ NAMES = (
          "a child with work is not ended when the pool shrinks", "integration/test_stopping.py"),
     Name("billiard.pool:GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT", "seams/worker_step.py",
          "a child that ends waits one second and not thirty", "integration/test_release.py"),
+    Name("celery.canvas:_chain.apply_async", "seams/chains.py", "a chain is sent twice", "integration/test_canvas.py"),
     Name("billiard.common:_should_have_exited", "execution/children.py",
          "a child that is being ended is told from a body that exits", "integration/test_revoke.py"),
     Name("celery.worker.control:Panel.data", "node/revoke.py", "revoke and terminate reach the ledger",
