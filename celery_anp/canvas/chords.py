@@ -147,6 +147,8 @@ class PatientChords:
                 raise cause
             # Celery 5.5 cannot store the failure of a chain that has no id.
             callback.options["task_id"] = callback.id or signatures.derived(f"{counting.group}/body")
+            if "link_error" in callback.options:
+                callback.options["link_error"] = errbacks.alone(self.app, callback)
             failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
             # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
             why = exc or RunEnded(f"a chord failed: {cause!r}")

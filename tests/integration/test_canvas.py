@@ -58,6 +58,9 @@ def begin(started: Started) -> None:
         "of two": chord(
             [chord([fails, step.s(2)], total.s()), step.s(1, fails="KeyError")], total.s().on_error(hearing("of both"))
         )(),
+        "of all": chord([chord([fails, step.s(2)], total.s()), step.s(3)], total.s())
+        .on_error(hearing("of all"))
+        .delay(),
         "inner has a bad body": chord([inner, step.s(3)], total.s())(),
         "counting": chord([step.s(n, **dies(f"c{n}", "counting")) for n in range(2)], total.s())(),
         "keeping": chord([step.s(n, **dies(f"k{n}", "keeping")) for n in range(2)], total.s())(),
@@ -87,7 +90,7 @@ def test_a_signature_that_is_used_twice_is_called_twice(started: Started, name: 
 
 
 @pytest.mark.parametrize(
-    "name", ["of the second", "of the failed", "of the body", "of a chord", "of the outermost", "of both"]
+    "name", ["of the second", "of the failed", "of the body", "of a chord", "of the outermost", "of both", "of all"]
 )
 def test_a_link_is_called_once_when_the_child_dies_before_it_confirms(started: Started, name: str) -> None:
     eventually(lambda: started.told(name), LONG, "the call")
