@@ -65,7 +65,9 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
     request = Context({**message.headers, **message.body[2], "called_directly": False, "delivery_info": {}})
     if kept[3]:
         _put_in_place(app, ledger, request, kept[3])
-        ledger.links_done(run_id)
+        ledger.links_placed(run_id)
+        return
+    if not run.final and run.state != "rolling_back":  # it has gone on as its replacement just now
         return
     if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
         log.info("a chord of %s is being sent: looking again", run_id)

@@ -10,6 +10,9 @@ from celery.canvas import Signature, chord, maybe_signature
 
 from celery_anp.errors import BadUsage
 
+#: What a link has of the canvas that it was frozen in.
+NAMED = frozenset({"task_id", "group_id", "group_index", "chord", "root_id", "parent_id", "reply_to"})
+
 
 def tasks_of(app: Any, link: Any) -> Iterator[Signature]:
     """The single tasks that a link is made of."""
@@ -37,6 +40,22 @@ def last(app: Any, link: Any) -> Signature:
     if isinstance(signature, chord):
         return last(app, signature.body)
     return last(app, signature.tasks[-1]) if signature.subtask_type == "chain" else signature
+
+
+def renewed(link: Any) -> Signature:
+    """A copy of a link in which nothing has an id: what is in a canvas gets one when it is sent."""
+    signature = maybe_signature(link, clone=True)
+    signature.options = {name: value for name, value in signature.options.items() if name not in NAMED}
+    kwargs = dict(signature.kwargs)
+    for name in {"tasks", "header"} & kwargs.keys():
+        if signature.subtask_type in ("group", "chain", "chord") and isinstance(kwargs[name], (list, tuple)):
+            kwargs[name] = [renewed(part) for part in kwargs[name]]
+    if signature.subtask_type == "chord":
+        header = kwargs["header"]
+        kwargs["header"] = renewed(header) if isinstance(header, dict) else header
+        kwargs["body"] = kwargs["body"] and renewed(kwargs["body"])
+    signature.kwargs = kwargs
+    return signature
 
 
 def derived(name: str) -> str:

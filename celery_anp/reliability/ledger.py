@@ -338,6 +338,10 @@ class Ledger(Reader):
         """The next links of a run are sent."""
         self.store.call("links", "done", run_id)
 
+    def links_placed(self, run_id: str) -> None:
+        """What a run was replaced by is sent."""
+        self.store.call("links", "placed", run_id)
+
     def look_for_unserved(self) -> int:
         """Tell of queues on which runs wait and that no living worker serves; returns how many there are."""
         return int(self.store.call("unserved", self.lease))

@@ -125,10 +125,13 @@ def test_a_chord_says_why_its_part_failed_and_not_that_it_was_undone(started: St
 def test_a_canvas_that_is_sent_twice_runs_twice(started: Started) -> None:
     twice = chain(step.s(1), started.passing("twice"))
     sums = chord([step.s(1), step.s(2)], total.s())
-    ends = [one.delay() for one in (twice, sums, twice, sums)]
-    assert [end.get(timeout=LONG) for end in ends] == [2, 5, 2, 5]
+    frozen = chord([step.s(1) | step.s(), step.s(2)], total.s() | step.s())
+    first = frozen.freeze()
+    ends = [one.delay() for one in (twice, sums, frozen, twice, sums, frozen)]
+    assert [end.get(timeout=LONG) for end in ends] == [2, 5, 7, 2, 5, 7]
     assert started.told("twice") == 2
-    assert len({end.id for end in ends}) == 4
+    assert len({end.id for end in ends}) == 6
+    assert first.id == ends[2].id
 
 
 def test_a_chain_of_chords_is_made_anew_and_sent_once(started: Started) -> None:
@@ -146,9 +149,6 @@ def test_a_task_id_is_one_run(started: Started) -> None:
     results = [frozen.delay(), frozen.delay(), step.apply_async((8,), task_id=frozen.id)]
     assert [result.get(timeout=LONG) for result in results] == [2, 2, 2]
     assert len({result.id for result in results}) == 1
-    whole = chain(step.s(1), step.s())
-    whole.freeze()
-    assert [whole.delay().get(timeout=LONG) for _ in range(2)] == [3, 3]
 
 
 def test_a_run_is_not_taken_into_another_canvas(started: Started) -> None:

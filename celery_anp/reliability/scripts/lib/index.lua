@@ -5,6 +5,7 @@
 --   queued          zset    index `queue`
 --   waiting         hash    how many of those each queue has
 --   delayed         zset    index `time`
+--   links           zset    a replacement is sent, or never will be
 --   blocked         zset    index `lock`
 --   waiters:<lock>  zset    its place among those that wait for the lock
 --   arrivals        string  the number of that place
@@ -28,7 +29,10 @@ local function leave(id)
     count(id, -1)
   elseif at == 'time' then
     redis.call('ZREM', P .. 'delayed', id)
-    if get(id, 'replacement') ~= '' then unset(id, 'replacement') end
+    if get(id, 'replacement') ~= '' then
+      unset(id, 'replacement')
+      redis.call('ZREM', P .. 'links', id)
+    end
   elseif at == 'lock' then
     redis.call('ZREM', P .. 'blocked', id)
     redis.call('ZREM', P .. 'waiters:' .. get(id, 'lock'), id)

@@ -39,8 +39,7 @@ end
 -- A run that was replaced goes on as its replacement: another task with an input of its own. The lock that its task
 -- asked for goes with the task, the one on its schedule's name stays with the tick.
 local function go_on(spec)
-  local id, due = spec.id, tonumber(spec.due) or 0
-  local row = { 'hook', 0, 'linked', 0, 'by_kombu', 0, 'failures', 0, 'loss_points', 0 }
+  local id, due, row = spec.id, tonumber(spec.due) or 0, { 'failures', 0, 'loss_points', 0 }
   if spec.row.unguarded then                         -- who asks sends its message, and then says so: it waits till then
     set(id, 'task', spec.row.task)
     return answer(id, 'known')
@@ -51,11 +50,13 @@ local function go_on(spec)
     release(id, finish)
     unset(id, 'lock')
   end
+  spec.row.deadline = nil                            -- it has begun
   for field, value in pairs(spec.row) do
     row[#row + 1] = field
     row[#row + 1] = value
   end
   leave(id)
+  unset(id, 'hook', 'linked', 'by_kombu')
   set(id, unpack(row))
   if tonumber(spec.delay) then due = NOW + tonumber(spec.delay) end
   HELD[id] = spec.held
