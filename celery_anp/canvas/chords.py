@@ -152,7 +152,7 @@ class PatientChords:
             failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
             # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
             why = exc or RunEnded(f"a chord failed: {cause!r}")
-            links.fail(self.app, self.app.ledger, callback, why)
+            links.fail(self.app, self.app.ledger, callback, why, stored=callback.id)
             if not COUNTS_ONCE:  # before 5.7 not what is chained to its body either
                 links.fail_chain(self.app, self.app.ledger, callback.options.get("chain"), why)
             self.client.delete(*self._aside(counting.group))

@@ -174,7 +174,9 @@ def fail_chain(app: Any, ledger: Ledger, chain: Any, error: BaseException) -> No
         fail(app, ledger, link, error)
 
 
-def fail(app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errbacks: bool = False) -> None:
+def fail(
+    app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errbacks: bool = False, stored: str | None = None
+) -> None:
     """End every task of a link as a failure, unless it was planned: then it has an end of its own. Who waits for it to
     go on as it ends too.
 
@@ -184,11 +186,13 @@ def fail(app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errb
         link: a signature.
         error: why.
         call_errbacks: whether to tell their errbacks.
+        stored: the one whose failure Celery has stored already, with what it called.
     """
     for task in signatures.tasks_of(app, link):
         if task.id and (ledger.find(task.id) is None or ledger.waits(task.id)):
             request = _request_of(task)
-            app.backend.mark_as_failure(task.id, error, request=request, call_errbacks=False)
+            keep = task.id != stored
+            app.backend.mark_as_failure(task.id, error, request=request, store_result=keep, call_errbacks=False)
             if call_errbacks:
                 _call_errbacks(app, ledger, request, error)
 

@@ -116,6 +116,17 @@ def test_a_chord_goes_on_whatever_meets_the_child_that_counts(started: Started, 
     assert len(left) == 1, "one of the two was cut off"
 
 
+def test_the_errback_of_a_chord_is_among_the_children_of_its_body(started: Started) -> None:
+    parts = [step.s(1), step.s(2, fails="KeyError")]
+    failed = chord(parts, total.s().on_error(started.hearing("a child")))()
+    assert ended(failed) == "FAILURE"
+    children = AsyncResult(failed.id).children
+    assert children is not None
+    (errback,) = children[0].children
+    assert errback.get(timeout=LONG) is None
+    assert started.stack.lines("heard", name="a child")[0]["failed"] == failed.id
+
+
 def test_a_chord_says_why_its_part_failed_and_not_that_it_was_undone(started: Started) -> None:
     assert ended(started.results["quarantined"]) == "FAILURE"
     error = AsyncResult(started.results["quarantined"].id).result

@@ -11,6 +11,7 @@ from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
 
 from celery_anp.errors import BadInput, BadUsage, KeyConflict, RunEnded
+from celery_anp.reliability.message import opened
 from tests.support import probe as tasks
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
@@ -99,6 +100,8 @@ def test_what_is_due_later_is_a_row_and_never_the_brokers(stack: Stack, way: str
     row = stack.run(result.id)
     assert row.state == "delayed"
     assert row.due_at is not None
+    headers = opened(stack.ledger.store.read("hget", stack.ledger.row_key(result.id), "message")).headers
+    assert abs(datetime.fromisoformat(headers["eta"]) - when) < timedelta(seconds=1), "the body sees it in its request"
     assert abs(row.due_at - when) < timedelta(milliseconds=1 if way == "eta" else 1000)
     assert stack.ledger.store.client.llen("default") == 0
     assert result.get(timeout=15) == {"attempt": 1}
