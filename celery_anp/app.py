@@ -11,8 +11,7 @@ from celery.app import backends
 from celery.utils.imports import symbol_by_name
 from kombu.utils.url import parse_url
 
-from celery_anp.canvas import links
-from celery_anp.canvas.once import SentChains
+from celery_anp.canvas import reused, signatures
 from celery_anp.canvas.results import with_ledger
 from celery_anp.contract.declaration import typed
 from celery_anp.contract.names import check_fields, check_hook
@@ -22,6 +21,7 @@ from celery_anp.errors import BadDeclaration, BadUsage
 from celery_anp.reliability import sentinel
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.message import SECRETS
+from celery_anp.reliability.records import NewRun
 from celery_anp.seams import purge, start, worker_step
 from celery_anp.seams.configuration import CONNECTING, CONSUMING, SOCKETS, configuration
 from celery_anp.seams.task_class import guarded_class, guarded_request
@@ -35,6 +35,9 @@ AMQP = "celery_anp.sending.publisher:LedgerAMQP"
 #: The main name of an app of `create_app`.
 MAIN = "anp"
 CONTROL = "celery_anp.seams.purge:LedgerControl"
+#: The one task of Celery's own that is guarded: what a run becomes that is replaced by a group.
+ACCUMULATE = "celery.accumulate"
+SAID_OF_IT = {"owner": "celery", "expects": "the results of a group", "no_rollback": "changes nothing"}
 
 
 class GuardedApp(Celery):
@@ -80,17 +83,13 @@ class GuardedApp(Celery):
         backend = self.conf.result_backend or ""
         return place(backend) == place(publisher.broker_url(self))
 
-    @cached_property
-    def sent_chains(self) -> SentChains:
-        """What this process has sent of chains."""
-        return SentChains(self)
-
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Every publish passes here: check the input, give the run its id, and let the row come first.
 
         Raises:
             BadInput: the input does not fit; nothing was planned or sent.
             KeyConflict: the idempotency key was used with another input.
+            BadUsage: its id has a run already, in another chain or chord.
             LedgerFull, LedgerUnavailable: nothing was planned.
             BadSetting: the app has what guard cannot keep.
         """
@@ -98,23 +97,34 @@ class GuardedApp(Celery):
         if not isinstance(task, ReliableTask) or self.conf.task_always_eager:
             if unkept := {"key", "unique_for"} & options.keys():
                 raise BadUsage(f"{name!r} is not guarded here, so it takes no {unkept.pop()}")
-            return super().send_task(name, args, kwargs, **options)
+            return self._send_unguarded(name, args, kwargs, options)
         self.ledger  # noqa: B018  it says first what of this app cannot be kept
         checked = task.contract.check(tuple(args or ()), dict(kwargs or {}))
         call = called(task, checked, options)
         run_id = call.new.run_id
         if task.contract.secrets:
             options["headers"] = {**(options.get("headers") or {}), SECRETS: list(task.contract.secrets)}
-        tail = self.sent_chains.refuse(run_id, options)
         for kind in options.keys() & {"link", "link_error"}:
-            options[kind] = [links.frozen(self, link) for link in links.listed(options[kind])]
+            options[kind] = [signatures.frozen(self, link) for link in signatures.listed(options[kind])]
         result = super().send_task(
             name, checked.args, checked.kwargs, task_id=run_id,
             **{**options, **shown(task, checked), OPTION: call},
         )  # fmt: skip
-        self.sent_chains.remember(tail, run_id)
+        if call.planned and not call.planned.created:
+            reused.refuse(self, call.planned.run_id, options)
         first = call.planned.run_id if call.planned else run_id
         return result if first == result.id else type(result)(first)
+
+    def _send_unguarded(self, name: str, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+        """Whatever goes on as such a task, because it was replaced by it, ends with its message."""
+        run_id = str(options.get("task_id") or "")
+        replaces = options.get("replaced_task_nesting") and not self.conf.task_always_eager
+        if not (run_id and replaces and self.ledger.waits(run_id)):
+            return super().send_task(name, args, kwargs, **options)
+        self.ledger.plan([NewRun(run_id, name, self.release, unguarded=True)])
+        sent = super().send_task(name, args, kwargs, **options)
+        self.ledger.sent([run_id])
+        return sent
 
     def _connection(self, *where: Any, transport_options: Any = None, **options: Any) -> Any:
         """An app that has options of its own for its broker keeps them; what it leaves out stays guarded."""
@@ -130,7 +140,9 @@ class GuardedApp(Celery):
     def _task_from_fun(
         self, fun: Any, name: str | None = None, base: Any = None, bind: bool = False, **options: Any
     ) -> Any:
-        if (name or "").startswith("celery."):  # Celery's own: backend_cleanup, chord_unlock and the like
+        if name == ACCUMULATE:  # the body of a chord that a group becomes
+            options = {**SAID_OF_IT, **options}
+        elif (name or "").startswith("celery."):  # Celery's own: backend_cleanup, chord_unlock and the like
             base = Task
         guarded = self.guards and base is not Task
         if guarded:

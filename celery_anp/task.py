@@ -18,10 +18,10 @@ from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
-from celery_anp.canvas import links
+from celery_anp.canvas import links, replacing, signatures
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.contract.signature import Checked
-from celery_anp.errors import BadInput, BadRequest, BadUsage, LedgerUnavailable, LostOwnership, Refused
+from celery_anp.errors import BadInput, BadRequest, LedgerUnavailable, LostOwnership, Refused
 from celery_anp.execution import children, delivered, foreign, identity
 from celery_anp.execution.children import is_ending
 from celery_anp.execution.settlement import Settlement
@@ -49,25 +49,22 @@ class ReliableTask(DeclaredTask):
         if cls.before_start is not Task.before_start:
             cls._before_start, cls.before_start = cls.before_start, Task.before_start
 
-    def replace(self, sig: Any) -> Any:
-        """Celery would give the replacement this run's id, which has its row already.
+    def on_replace(self, sig: Any) -> Any:
+        """The end of `replace`: the run goes on as the replacement, which Celery has made ready.
 
         Raises:
-            BadUsage: in a run; outside of one Celery's own holds.
+            Replaced: always, in a run; outside of one Celery's own holds.
+            BadUsage: the run has undo entries that only this task knows.
         """
         if self.attempt is None:
-            return super().replace(sig)
-        raise BadUsage(
-            f"{self.run_id} cannot be replaced by {sig}: its id has this run's row",
-            expected="a chain, or a call of the other task from the body",
-            given="self.replace",
-        )
+            return super().on_replace(sig)
+        raise replacing.checked(self, self.attempt, sig)
 
     def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
         """Celery's own; a part has the same id in each attempt, and is counted once."""
         if self.attempt is not None:
             self.attempt.added += 1
-            sig.set(task_id=links.derived(f"{self.run_id}/added/{self.attempt.added}"))
+            sig.set(task_id=signatures.derived(f"{self.run_id}/added/{self.attempt.added}"))
         return super().add_to_chord(sig, lazy)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -106,6 +103,8 @@ class ReliableTask(DeclaredTask):
             ends.retry(retry)
         except Reject as reject:
             ends.reject(reject)
+        except replacing.Replaced as replaced:
+            ends.go_on_as(replaced.signature)
         except Ignore as ignored:
             ends.ignore(ignored)
         except LostOwnership as lost:

@@ -12,7 +12,7 @@ from celery_anp.beat import occurrences
 from celery_anp.beat.catchup import COUNTED, Upcoming, catch_up
 from celery_anp.beat.publishing import options_of, task_of
 from celery_anp.beat.schedule import Schedule
-from celery_anp.canvas.links import derived
+from celery_anp.canvas.signatures import derived
 from celery_anp.contract.signature import Checked
 from celery_anp.reliability.records import Decision, Key, LockUse, NewRun, Tick, Timing
 from celery_anp.reliability.run import tick_id

@@ -9,7 +9,7 @@ from typing import Any
 from celery import Task
 
 from celery_anp.beat.schedule import Schedule
-from celery_anp.canvas import links
+from celery_anp.canvas import signatures
 from celery_anp.reliability.records import Timing
 
 #: The header by which Celery marks what its beat sends; Sentry and others look for it.
@@ -39,8 +39,8 @@ def options_of(app: Any, schedule: Schedule, run_id: str, plain: Timing | None) 
     """
     options = {**schedule.options, "queue": schedule.queue, "priority": schedule.priority}
     for kind in options.keys() & {"link", "link_error"}:
-        listed = links.listed(options[kind])
-        options[kind] = [links.frozen(app, link, f"{run_id}/{kind}/{place}") for place, link in enumerate(listed)]
+        listed = signatures.listed(options[kind])
+        options[kind] = [signatures.frozen(app, link, f"{run_id}/{kind}/{place}") for place, link in enumerate(listed)]
     options["headers"] = {**(options.get("headers") or {}), OF_BEAT: True}
     if plain is not None and plain.deadline:
         options["expires"] = datetime.fromtimestamp(plain.deadline / 1000, UTC)

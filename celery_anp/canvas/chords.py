@@ -31,7 +31,7 @@ from celery.result import GroupResult
 from celery.utils.log import get_logger
 from redis.exceptions import RedisError
 
-from celery_anp.canvas import errbacks, links
+from celery_anp.canvas import errbacks, links, signatures
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.errors import RunEnded
 
@@ -146,11 +146,13 @@ class PatientChords:
             if cause is not None and _passes(cause) and not self._has_failed(counting.group):
                 raise cause
             # Celery 5.5 cannot store the failure of a chain that has no id.
-            callback.options["task_id"] = callback.id or links.derived(f"{counting.group}/body")
+            callback.options["task_id"] = callback.id or signatures.derived(f"{counting.group}/body")
+            if "link_error" in callback.options:
+                callback.options["link_error"] = errbacks.alone(self.app, callback)
             failed = super().chord_error_from_stack(callback, exc)  # type: ignore[misc]
             # Celery tells no chord around this one, nor the tasks inside of the links that follow its body.
             why = exc or RunEnded(f"a chord failed: {cause!r}")
-            links.fail(self.app, self.app.ledger, callback, why)
+            links.fail(self.app, self.app.ledger, callback, why, stored=callback.id)
             if not COUNTS_ONCE:  # before 5.7 not what is chained to its body either
                 links.fail_chain(self.app, self.app.ledger, callback.options.get("chain"), why)
             self.client.delete(*self._aside(counting.group))
@@ -162,7 +164,7 @@ class PatientChords:
     def _call_task_errbacks(self, request: Any, exc: Any, traceback: Any) -> None:
         """Call or send errbacks: each has an id, so that sending it twice is one run."""
         named = enumerate(request.errbacks or ())
-        request.errbacks = [links.frozen(self.app, errback, f"{request.id}/{number}") for number, errback in named]
+        request.errbacks = [signatures.frozen(self.app, errback, f"{request.id}/{number}") for number, errback in named]
         try:
             errbacks.call(self.app, request, exc, traceback)
         except SystemExit as error:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from celery.canvas import Signature, group
+from celery.canvas import Signature, group, maybe_signature
 from celery.exceptions import NotRegistered
 from celery.utils.functional import arity_greater
 from celery.utils.log import get_logger
+
+from celery_anp.canvas.signatures import last, listed
 
 log = get_logger(__name__)
 
@@ -39,6 +41,23 @@ def call(app: Any, request: Any, exc: Any, traceback: Any) -> None:
             log.exception("the errback %s raised", errback.task)
     if sent:
         _send(app, request, sent)
+
+
+def alone(app: Any, body: Signature) -> list[Any]:
+    """The errbacks of a chord's body but for those that the chord around it has too: that one fails with it, and calls
+    them. Celery gives a chord's errback to the chords in its header as well.
+
+    Args:
+        app: the guarded app.
+        body: the body of a chord that fails.
+    """
+    around = maybe_signature(last(app, body).options.get("chord"), app=app)
+    called = [_said(one) for one in listed(around.options.get("link_error"))] if around else []
+    return [one for one in listed(body.options.get("link_error")) if _said(one) not in called]
+
+
+def _said(errback: Any) -> tuple[Any, ...]:
+    return errback["task"], list(errback["args"]), dict(errback["kwargs"])
 
 
 def _send(app: Any, request: Any, errbacks: list[Signature]) -> None:

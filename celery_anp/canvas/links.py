@@ -12,18 +12,19 @@ with its chain, and not with a chord that has failed meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
 from celery.app.task import Context
 from celery.backends.redis import RedisBackend
 from celery.canvas import Signature, chord, group, maybe_signature
 from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
+from kombu.utils import json
 from redis.exceptions import RedisError
 
-from celery_anp.errors import BadRequest, BadUsage, LedgerFull, LedgerUnavailable, RunEnded
+from celery_anp.canvas import signatures
+from celery_anp.errors import BadRequest, LedgerFull, LedgerUnavailable, RunEnded
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
 from celery_anp.reliability.store import translate
@@ -56,12 +57,18 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
-    kept = ledger.store.read("hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why"])
+    kept = ledger.store.read("hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why", "replacement"])
     if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return
     message = read_back(kept[0])
     request = Context({**message.headers, **message.body[2], "called_directly": False, "delivery_info": {}})
+    if kept[3]:
+        _put_in_place(app, ledger, request, kept[3])
+        ledger.links_placed(run_id)
+        return
+    if not run.final and run.state != "rolling_back":  # it has gone on as its replacement just now
+        return
     if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
         log.info("a chord of %s is being sent: looking again", run_id)
         return
@@ -72,6 +79,18 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         error = RunEnded(f"{run.run_id} ended as {kept[1] or run.state}: {kept[2] or run.reason}")
         _end(app, ledger, request, error)
     ledger.links_done(run_id)
+
+
+def _put_in_place(app: Any, ledger: Ledger, request: Any, replacement: str) -> None:
+    """Send what a run was replaced by; if that cannot be sent, the run fails with it."""
+    try:
+        app.signature(json.loads(replacement)).apply_async()
+    except Exception as error:
+        if passes(error):
+            raise
+        log.error("what %s was replaced by cannot be sent, and it fails: %s", request.id, error)
+        app.backend.store_result(request.id, error, "FAILURE", request=request)
+        _end(app, ledger, request, error)
 
 
 def _go_on(app: Any, request: Any, run: Run) -> None:
@@ -131,7 +150,7 @@ def _end(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
 
 def _call_errbacks(app: Any, ledger: Ledger, request: Any, error: BaseException) -> None:
     for number, errback in enumerate(request.errbacks or ()):
-        named = frozen(app, errback, f"{request.id}/{number}")
+        named = signatures.frozen(app, errback, f"{request.id}/{number}")
         alone = Context({**vars(request), "chord": None, "errbacks": [named]})
         try:
             app.backend.mark_as_failure(request.id, error, request=alone, store_result=False)
@@ -155,8 +174,11 @@ def fail_chain(app: Any, ledger: Ledger, chain: Any, error: BaseException) -> No
         fail(app, ledger, link, error)
 
 
-def fail(app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errbacks: bool = False) -> None:
-    """End every task of a link as a failure, unless it was planned: then it has an end of its own.
+def fail(
+    app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errbacks: bool = False, stored: str | None = None
+) -> None:
+    """End every task of a link as a failure, unless it was planned: then it has an end of its own. Who waits for it to
+    go on as it ends too.
 
     Args:
         app: the guarded app.
@@ -164,27 +186,15 @@ def fail(app: Any, ledger: Ledger, link: Any, error: BaseException, *, call_errb
         link: a signature.
         error: why.
         call_errbacks: whether to tell their errbacks.
+        stored: the one whose failure Celery has stored already, with what it called.
     """
-    for task in _tasks_of(app, link):
-        if task.id and ledger.find(task.id) is None:
+    for task in signatures.tasks_of(app, link):
+        if task.id and (ledger.find(task.id) is None or ledger.waits(task.id)):
             request = _request_of(task)
-            app.backend.mark_as_failure(task.id, error, request=request, call_errbacks=False)
+            keep = task.id != stored
+            app.backend.mark_as_failure(task.id, error, request=request, store_result=keep, call_errbacks=False)
             if call_errbacks:
                 _call_errbacks(app, ledger, request, error)
-
-
-def _tasks_of(app: Any, link: Any) -> Iterator[Signature]:
-    """The single tasks that a link is made of."""
-    signature = maybe_signature(link, app=app)
-    if isinstance(signature, chord):
-        parts = [*signature.tasks, signature.body]
-    elif signature.subtask_type in ("group", "chain"):
-        parts = signature.tasks
-    else:
-        yield signature
-        return
-    for part in parts:
-        yield from _tasks_of(app, part)
 
 
 def _request_of(task: Signature) -> Any:
@@ -192,13 +202,13 @@ def _request_of(task: Signature) -> Any:
     options = task.options
     return Context({
         "id": task.id, "task": task.task, "group": options.get("group_id"), "group_index": options.get("group_index"),
-        "chord": options.get("chord"), "errbacks": listed(options.get("link_error")), "delivery_info": {},
+        "chord": options.get("chord"), "errbacks": signatures.listed(options.get("link_error")), "delivery_info": {},
     })  # fmt: skip
 
 
 def _is_claimed(app: Any, request: Any) -> bool:
     """Whether somebody holds Celery's claim to send a chord that this run, or what is chained to it, takes part in."""
-    chained = [_request_of(task) for link in request.chain or () for task in _tasks_of(app, link)]
+    chained = [_request_of(task) for link in request.chain or () for task in signatures.tasks_of(app, link)]
     named = {part.group for part in (request, *chained) if part.chord and part.group}
     for name in named:
         app.backend.restore_size(name)
@@ -225,8 +235,9 @@ def name_own(app: Any, request: Any) -> None:
         request: the run's.
     """
     for kind in ("callbacks", "errbacks", "chain"):
-        following = enumerate(listed(getattr(request, kind, None)))
-        setattr(request, kind, [frozen(app, link, f"{request.id}/{kind}/{number}") for number, link in following])
+        following = enumerate(signatures.listed(getattr(request, kind, None)))
+        named = [signatures.frozen(app, link, f"{request.id}/{kind}/{number}") for number, link in following]
+        setattr(request, kind, named)
 
 
 def children(app: Any, following: Mapping[str, Any]) -> list[Any]:
@@ -237,53 +248,5 @@ def children(app: Any, following: Mapping[str, Any]) -> list[Any]:
         following: what `links_of` said.
     """
     chain = following.get("chain") or ()
-    nexts = [_first(app, link) for link in (*(following.get("callbacks") or ()), *chain[-1:])]
+    nexts = [signatures.first(app, link) for link in (*(following.get("callbacks") or ()), *chain[-1:])]
     return [link.freeze().as_tuple() for link in nexts if not isinstance(link, chord)]
-
-
-def _first(app: Any, link: Any) -> Any:
-    """A copy of a link, or of the first task of a chain."""
-    signature = maybe_signature(link, app=app, clone=True)
-    return _first(app, signature.tasks[0]) if signature.subtask_type == "chain" else signature
-
-
-def last(app: Any, link: Any) -> Signature:
-    """The task whose result is that of a link."""
-    signature = maybe_signature(link, app=app)
-    if isinstance(signature, chord):
-        return last(app, signature.body)
-    return last(app, signature.tasks[-1]) if signature.subtask_type == "chain" else signature
-
-
-def derived(name: str) -> str:
-    """An id that is the same each time."""
-    return str(uuid5(NAMESPACE_OID, name))
-
-
-def frozen(app: Any, link: Any, name: str = "") -> Any:
-    """A copy of a link that has an id, so that publishing it twice is one run; the caller's own stays as it is.
-
-    Args:
-        app: the guarded app.
-        link: a signature, or one as JSON.
-        name: what the id is made of, where it must be the same each time.
-
-    Raises:
-        BadUsage: it has an idempotency key.
-    """
-    signature = maybe_signature(link, app=app)
-    if isinstance(signature, Signature) and {"key", "unique_for"} & signature.options.keys():
-        raise BadUsage(
-            f"An idempotency key cannot be used for {signature.task}",
-            expected="no id of its own: what follows a run has one that is worked out",
-            given=str(signature.options.get("key") or signature.options.get("unique_for")),
-        )
-    if isinstance(signature, Signature) and not signature.options.get("task_id"):
-        signature = signature.clone()
-        signature.freeze(derived(name) if name else None)
-    return signature
-
-
-def listed(links: Any) -> list[Any]:
-    """Links as Celery takes them: one, some, or none."""
-    return list(links) if isinstance(links, list | tuple) else [links] if links else []

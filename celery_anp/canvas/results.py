@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from celery.states import STARTED
+from celery.states import FAILURE, STARTED
 from celery.utils.log import get_logger
 
-from celery_anp.canvas import claims, links
+from celery_anp.canvas import claims, links, replacing
 from celery_anp.canvas.chords import PatientChords
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.reliability.attempt import Attempt
@@ -47,6 +47,8 @@ class LedgerResults:
             return result
         if self.app.results_in_ledger and attempt is not None and attempt.settled:
             return result
+        if isinstance(result, BaseException) and state == FAILURE and (attempt is None or attempt.run_id != task_id):
+            replacing.give_up(self.app.ledger, task_id, result)
         if isinstance(result, BaseException) and self._is_guarded(request):
             result, traceback = self.limited(result, state), traceback and end_of(str(traceback), ERROR_LIMIT)
         return super().store_result(task_id, result, state, traceback=traceback, request=request, **kw)  # type: ignore[misc]

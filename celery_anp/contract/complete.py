@@ -12,7 +12,8 @@ def guarded_tasks(of: Celery) -> dict[str, DeclaredTask]:
     """The guarded tasks of an app by name, with all its task modules loaded."""
     of.loader.import_default_modules()
     of.finalize()
-    return {name: task for name, task in sorted(of.tasks.items()) if isinstance(task, DeclaredTask)}
+    own = {name: task for name, task in sorted(of.tasks.items()) if isinstance(task, DeclaredTask)}
+    return {name: task for name, task in own.items() if not name.startswith("celery.")}
 
 
 def check_tasks(of: Celery) -> None:

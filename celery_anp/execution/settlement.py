@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from celery.canvas import Signature
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
-from celery_anp.canvas import claims, links
+from celery_anp.canvas import claims, links, replacing
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.errors import (
     AnpError,
@@ -35,7 +36,7 @@ from celery_anp.reliability.retry import Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
 from celery_anp.security import RESULT_LIMIT
 from celery_anp.sending.call import seconds_until
-from celery_anp.sending.message import LINKS, read_back, seal
+from celery_anp.sending.message import LINKS, check_size, read_back, seal
 from celery_anp.wording import cut, name_of, words
 
 log = get_task_logger(__name__)
@@ -78,6 +79,24 @@ class Settlement:
         following = {**dict.fromkeys(LINKS), "chord": chord} if chord else {}
         said = words(ignored, REASON)
         self._settle("succeeded", following=following, reason=f"ignored: {said}", as_expected=1)
+        raise Ignore(said) from None
+
+    def go_on_as(self, replacement: Signature) -> NoReturn:
+        """The body put something in its place: the run waits to go on as that, and it is sent."""
+        run_id, app = self.attempt.run_id, self.task.app
+        try:
+            text = json.dumps(replacement)
+            check_size(self.task.name, len(text))
+        except Exception as error:  # also of a value's own
+            self.fail(error)
+        said = f"replaced by {words(replacement, REASON)}"
+        self._settle(
+            "replaced", reason=said, replacement=text, apart=replacing.begins_apart(app, run_id, replacement) or None,
+        )  # fmt: skip
+        try:
+            links.send(app, self.task.ledger, run_id)
+        except Exception as error:
+            log.warning("%s: what it was replaced by is left to upkeep: %s", run_id, error)
         raise Ignore(said) from None
 
     def fail(self, error: BaseException) -> NoReturn:
@@ -218,7 +237,7 @@ class Settlement:
         self.attempt.settled = True
         if following is not None:
             self.attempt.links = following
-        if self.attempt.links and outcome in ("succeeded", "failed"):
+        if outcome == "replaced" or (self.attempt.links and outcome in ("succeeded", "failed")):
             claims.begin(self.task.app, self.attempt.run_id)
 
     def _ask(self, outcome: Outcome, data: dict[str, Any]) -> str:

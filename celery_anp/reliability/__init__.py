@@ -16,6 +16,7 @@ if it is repeatable, keyed by run id, guarded by the fence, or undoable.
 
     queued, running ──(no living node knows the task, or the stored input does not fit it)──> parked
     parked ──(a node that knows the task came later)──> queued, or blocked where its lock is taken
+    running ──(its body put another task in its place)──> delayed ──(that is sent)──> queued, blocked or delayed as that
 
 A row that is not final is in exactly one index: the queue, the time, a lock, or a node. Upkeep walks each of them.
 Begin and settle are one script each; only the holder of a run's fence can settle it. A lock belongs to a run, not to

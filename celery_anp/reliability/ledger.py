@@ -180,7 +180,7 @@ class Ledger(Reader):
             outcome: how it ended.
             **data: `reason`, `result` and `error` (JSON text), `as_expected` (0 or 1), `meta` (Celery's record),
                 `delay` (ms until a retry), `message` (with a changed input), its `seal`, `linked` (whether
-                that message carries links).
+                that message carries links), `replacement` (JSON text), `apart` (whether it begins with other runs).
 
         Returns:
             The state the run has now.
@@ -199,6 +199,19 @@ class Ledger(Reader):
                 given=f"a run that is {now[0] or 'gone'}",
             )
         return str(state)
+
+    def give_up(self, run_id: str, reason: str, error: str) -> bool:
+        """What a run was replaced by has failed before the run could go on.
+
+        Args:
+            run_id: the run.
+            reason: why.
+            error: the same, as JSON.
+
+        Returns:
+            Whether it waited for that, and has failed now.
+        """
+        return bool(self.store.call("give_up", run_id, reason, error))
 
     def record(self, run_id: str, node: str, fence: int, what: str, *values: str | float) -> str:
         """Record an undo entry, a step, progress, or an undo outcome (record.lua).
@@ -341,6 +354,10 @@ class Ledger(Reader):
     def links_done(self, run_id: str) -> None:
         """The next links of a run are sent."""
         self.store.call("links", "done", run_id)
+
+    def links_placed(self, run_id: str) -> None:
+        """What a run was replaced by is sent."""
+        self.store.call("links", "placed", run_id)
 
     def look_for_unserved(self) -> int:
         """Tell of queues on which runs wait and that no living worker serves; returns how many there are."""

@@ -214,6 +214,10 @@ class Reader:
         """The undo entries of a run, oldest first."""
         return list(self.run(run_id).undo)
 
+    def waits(self, run_id: str) -> bool:
+        """Whether a run waits to go on as what it was replaced by."""
+        return bool(self.store.read("hget", self.row_key(run_id), "replacement"))
+
     def cancel_mark(self, run_id: str) -> str:
         """Why the run shall end early, or an empty string."""
         return self.store.read("hget", self.row_key(run_id), "cancel") or ""

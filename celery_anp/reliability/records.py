@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 Outcome = Literal[
-    "succeeded", "failed", "retry", "requeue", "cancelled", "rolled_back", "rollback_retry", "rollback_failed", "parked"
-]
+    "succeeded", "failed", "retry", "requeue", "replaced", "cancelled", "parked",
+    "rolled_back", "rollback_retry", "rollback_failed",
+]  # fmt: skip
 Loss = Literal["child", "idle", "fenced", "shutdown"]
 Operation = Literal["retry", "rollback", "cancel", "resolve"]
 DAY = 86_400_000

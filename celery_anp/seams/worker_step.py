@@ -21,7 +21,7 @@ from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
 from celery_anp.node.watchdog import Watchdog, leave
 from celery_anp.reliability.live import Live
-from celery_anp.seams import child_pipe, forked, shrinking, start
+from celery_anp.seams import child_pipe, forked, sent_twice, shrinking, start
 from celery_anp.task import ReliableTask
 
 #: A child that ends waits until the main process has read its last results, which at a warm shutdown under load it may
@@ -138,6 +138,7 @@ def fall_silent(task: Any = None, **_: Any) -> None:
 def install(app: Any) -> None:
     """Make every worker of this app a node."""
     forked.install()
+    sent_twice.install()
     app.steps["worker"].add(NodeStep)
     signals.worker_process_init.connect(lead_own_group, weak=False, dispatch_uid="anp-own-group")
     signals.task_postrun.connect(fall_silent, weak=False, dispatch_uid="anp-silent")

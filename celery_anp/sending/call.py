@@ -74,6 +74,7 @@ class Call:
         Raises:
             KeyConflict, LedgerFull, LedgerUnavailable: nothing was planned.
         """
+        message.headers.update(_said(self.new.timing))
         new = replace(self.new, message=written(message, queue, priority, told, by_kombu=by_kombu))
         (self.planned,) = self.task.ledger.plan([new])
         return self.planned.stamp
@@ -98,7 +99,7 @@ def called(task: DeclaredTask, checked: Checked, options: dict[str, Any]) -> Cal
             expected="no id of its own: a canvas has frozen this one",
             given=shown(name or unique_for),
         )
-    if isinstance(task_id, str) and is_tick_id(task_id):
+    if isinstance(task_id, str) and is_tick_id(task_id) and not task.ledger.waits(task_id):
         raise BadUsage(
             f"{task_id} cannot be the id of a call",
             expected="an id without the form of a tick's: only beat and operators give those",
@@ -130,6 +131,13 @@ def check_options(options: Mapping[str, Any]) -> None:
     headers = given.get("headers", {})
     if not isinstance(headers, Mapping) or not all(isinstance(name, str) for name in headers):
         raise BadUsage("headers cannot be used", expected="values by name", given=shown(headers))
+
+
+def _said(timing: Timing) -> dict[str, str]:
+    """When a run is due and until when it may begin, as bodies see it in their request; the row alone decides."""
+    due = timing.due if timing.delay is None else datetime.now(UTC).timestamp() * 1000 + timing.delay
+    times = {"eta": due, "expires": timing.deadline}
+    return {name: datetime.fromtimestamp(time / 1000, UTC).isoformat() for name, time in times.items() if time}
 
 
 def _text(task_id: Any) -> Any:

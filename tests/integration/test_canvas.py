@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import celery
 import pytest
 from celery import chain, chord, group
 from celery.result import AsyncResult
@@ -17,7 +16,7 @@ from celery_anp.errors import BadUsage
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
 from tests.support.probe import noted, probe
-from tests.support.severed import body, exits, plain, replaces, step, strict, total
+from tests.support.severed import body, exits, plain, step, strict, total
 from tests.support.stack import on_empty_redis
 from tests.support.started import Started
 
@@ -52,8 +51,17 @@ def begin(started: Started) -> None:
         "behind, in a chord": chord([behind.clone(), step.s(1)], total.s())(),
         "behind a chord": chord([step.s(1), fails], ends_in_a_group)(),
         "inner fails": chord([chord([fails, step.s(2)], total.s()), step.s(3)], total.s())(),
+        "in one again": chord(
+            [chord([chord([fails, step.s(2)], total.s()), step.s(2)], total.s()), step.s(3)],
+            total.s().on_error(hearing("of the outermost")),
+        )(),
+        "of two": chord(
+            [chord([fails, step.s(2)], total.s()), step.s(1, fails="KeyError")], total.s().on_error(hearing("of both"))
+        )(),
+        "of all": chord([chord([fails, step.s(2)], total.s()), step.s(3)], total.s())
+        .on_error(hearing("of all"))
+        .delay(),
         "inner has a bad body": chord([inner, step.s(3)], total.s())(),
-        "replaced": replaces.delay(1),
         "counting": chord([step.s(n, **dies(f"c{n}", "counting")) for n in range(2)], total.s())(),
         "keeping": chord([step.s(n, **dies(f"k{n}", "keeping")) for n in range(2)], total.s())(),
         "failing": chord(
@@ -81,7 +89,9 @@ def test_a_signature_that_is_used_twice_is_called_twice(started: Started, name: 
     assert started.told(name) == 2
 
 
-@pytest.mark.parametrize("name", ["of the second", "of the failed", "of the body", "of a chord"])
+@pytest.mark.parametrize(
+    "name", ["of the second", "of the failed", "of the body", "of a chord", "of the outermost", "of both", "of all"]
+)
 def test_a_link_is_called_once_when_the_child_dies_before_it_confirms(started: Started, name: str) -> None:
     eventually(lambda: started.told(name), LONG, "the call")
     eventually(started.quiet, 2 * LONG, "all runs to end")
@@ -106,26 +116,59 @@ def test_a_chord_goes_on_whatever_meets_the_child_that_counts(started: Started, 
     assert len(left) == 1, "one of the two was cut off"
 
 
+def test_the_errback_of_a_chord_is_among_the_children_of_its_body(started: Started) -> None:
+    parts = [step.s(1), step.s(2, fails="KeyError")]
+    failed = chord(parts, total.s().on_error(started.hearing("a child")))()
+    assert ended(failed) == "FAILURE"
+    children = AsyncResult(failed.id).children
+    assert children is not None
+    (errback,) = children[0].children
+    assert errback.get(timeout=LONG) is None
+    assert started.stack.lines("heard", name="a child")[0]["failed"] == failed.id
+
+
 def test_a_chord_says_why_its_part_failed_and_not_that_it_was_undone(started: Started) -> None:
     assert ended(started.results["quarantined"]) == "FAILURE"
     error = AsyncResult(started.results["quarantined"].id).result
     assert "ended as quarantined: took its worker down" in str(error)
 
 
-def test_a_replacement_is_refused_aloud(started: Started) -> None:
-    with pytest.raises(BadUsage, match=r"cannot be replaced by .*severed.step"):
-        started.results["replaced"].get(timeout=LONG)
-
-
-def test_a_chain_is_sent_once(started: Started) -> None:
+def test_a_canvas_that_is_sent_twice_runs_twice(started: Started) -> None:
     twice = chain(step.s(1), started.passing("twice"))
-    assert twice.delay().get(timeout=LONG) == 2
-    if celery.VERSION < (5, 7):  # there it has new ids each time, and runs again
-        assert twice.delay().get(timeout=LONG) == 2
-        return
-    with pytest.raises(BadUsage, match=r"sent before.*made anew"):
-        twice.delay()
-    assert started.told("twice") == 1
+    sums = chord([step.s(1), step.s(2)], total.s())
+    frozen = chord([step.s(1) | step.s(), step.s(2)], total.s() | step.s())
+    first = frozen.freeze()
+    ends = [one.delay() for one in (twice, sums, frozen, twice, sums, frozen)]
+    assert [end.get(timeout=LONG) for end in ends] == [2, 5, 7, 2, 5, 7]
+    assert started.told("twice") == 2
+    assert len({end.id for end in ends}) == 6
+    assert first.id == ends[2].id
+
+
+def test_a_chain_of_chords_is_made_anew_and_sent_once(started: Started) -> None:
+    for _ in range(3):
+        several = [group(step.s(), step.s()) | total.s() for _ in range(3)]
+        chords = group(step.s(1), step.s(2)) | total.s() | several[0] | several[1] | several[2]
+        assert chords.delay().get(timeout=LONG) == 54
+    inner = group(step.s(1), step.s(2)) | total.s() | group(step.s(), step.s()) | total.s()
+    assert chord([inner, step.s(1)], total.s())().get(timeout=LONG) == 14
+
+
+def test_a_task_id_is_one_run(started: Started) -> None:
+    frozen = step.s(1)
+    frozen.freeze()
+    results = [frozen.delay(), frozen.delay(), step.apply_async((8,), task_id=frozen.id)]
+    assert [result.get(timeout=LONG) for result in results] == [2, 2, 2]
+    assert len({result.id for result in results}) == 1
+
+
+def test_a_run_is_not_taken_into_another_canvas(started: Started) -> None:
+    frozen = step.s(1)
+    frozen.freeze()
+    assert frozen.delay().get(timeout=LONG) == 2
+    for other in (chain(frozen, step.s()), chord([frozen, step.s(1)], total.s())):
+        with pytest.raises(BadUsage, match=rf"{frozen.id} has run in another chain or chord"):
+            other.delay()
 
 
 def test_a_full_ledger_keeps_back_errbacks_and_changes_no_error(started: Started) -> None:

@@ -45,7 +45,7 @@ NODES = st.sampled_from(["n1", "n2", STRANGER])
 BACK = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5, 8])
 UPKEEP = st.sampled_from(["promote", "reap", "ring", "prune", "links", "alerts"])
 MOST = st.sampled_from([500, 500, 1])
-HOW = st.integers(0, 7)
+HOW = st.integers(0, 9)
 DELAYS = st.sampled_from([0, 3_000, 60_000])
 #: How an attempt ends: outcome, pause before the next, whether it says so to Celery, whether it was cancelled before.
 ENDS = st.tuples(HOW, DELAYS, st.booleans(), st.sampled_from([False, False, True]))
@@ -159,6 +159,32 @@ class Machine(Pair, RuleBasedStateMachine):
                 self.promote(500)
                 if retried:
                     self.operate(run_id, "retry")
+
+    @precondition(lambda self: self.queued())
+    @rule(
+        which=BACK, node=NODES, apart=st.booleans(), wait=st.sampled_from([0, 3_000]), shape=SHAPES,
+        then=st.sampled_from(["goes on", "goes on", "fails", "is cancelled", "as one that is not guarded"]),
+    )  # fmt: skip
+    def replace(self, which: int, node: str, apart: bool, wait: int, shape: dict[str, Any], then: str) -> None:
+        """A body puts something in its place, of which the run hears at once or later."""
+        waiting = self.queued()
+        run_id = waiting[which % len(waiting)]
+        self.beat(node, new=True)
+        if self.deliver(run_id, node):
+            attempt = self.attempts[-1]
+            self.write(*attempt[:3], "step", 1)
+            self.finish(attempt, 9 if apart else 8, 0, meta=False)
+        self.go(wait)
+        if then == "goes on":
+            self.planned(self.new(run_id, **shape, delay=wait))
+        elif then == "fails":
+            self.give_up(run_id)
+        elif then == "is cancelled":
+            self.operate(run_id, "cancel")
+        else:
+            self.planned(self.new(run_id, unguarded=True))
+            self.model.sent([run_id])
+            self.ledger.sent([run_id])
 
     @precondition(lambda self: self.queued())
     @rule(which=BACK, node=NODES, hooks=st.lists(HOW, min_size=1, max_size=3))
@@ -445,6 +471,8 @@ class Machine(Pair, RuleBasedStateMachine):
             begun = self.deliver(run_id, node)
             if begun:
                 self.finish(self.attempts[-1], 0, 0, meta=True)
+        for row in [row for row in self.model.rows.values() if row.replaced]:
+            self.planned(self.new(row.new.run_id))
         for row in list(self.model.final()):
             if row.state == "rollback_failed":
                 self.operate(row.new.run_id, "resolve")

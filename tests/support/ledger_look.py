@@ -31,7 +31,10 @@ return cjson.encode(out)
 #: From each state the states that may follow; an empty state is a row that is being made.
 FOLLOWS = {
     "": {"delayed", "queued", "blocked", "skipped", "expired"},
-    "delayed": {"queued", "blocked", "skipped", "expired", "cancelled", "rolling_back"},
+    "delayed": {
+        "queued", "blocked", "skipped", "expired", "cancelled", "rolling_back",
+        "delayed", "failed", "sent",  # replaced
+    },
     "blocked": {"queued", "skipped", "expired", "cancelled", "rolling_back"},
     "queued": {
         "running", "queued", "blocked", "skipped", "expired", "cancelled", "rolling_back", "sent",
@@ -155,7 +158,8 @@ class Look:
             assert any(entry["outcome"] == "undone" for entry in entries), f"{run_id}: nothing was undone"
 
     def _check_lock(self, run_id: str, row: dict[str, str]) -> None:
-        lock, begun = row.get("lock", ""), int(row["attempts"]) > 0
+        lock = row.get("lock", "")
+        begun = int(row["attempts"]) > 0 and not row.get("replacement") and "goes on as" not in row["reason"]
         if not lock or row["overlap"] == "allow_all":
             return
         holds = self.members("locks").get(lock) == run_id

@@ -80,6 +80,8 @@ class Row:
     undone: bool = False
     failed_as: str = ""
     steps: int = 0
+    #: It waits to go on as what its body put in its place.
+    replaced: bool = False
 
     @property
     def kind(self) -> str:
@@ -203,6 +205,9 @@ class Model:
             self.waiters[row.lock].remove(row.new.run_id)
         elif row.at == "node":
             self.nodes[row.node].rows.remove(row.new.run_id)
+        elif row.replaced:
+            row.replaced = False
+            self.links.pop(row.new.run_id, None)
         row.at = ""
 
     def to_queue(self, row: Row, ring: bool = True) -> None:

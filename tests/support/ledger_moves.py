@@ -6,6 +6,7 @@ Limit: who asks tells the truth, as a worker does: a token belongs to one delive
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 from celery_anp.reliability.records import Decision, Key, NewRun
@@ -61,6 +62,8 @@ class Moves(Model):
         if first:
             return first.new.run_id, "known", first.state, 0
         known = self.rows.get(new.run_id)
+        if known and known.replaced:
+            return self._go_on(known, new)
         if known:
             same = key.digest in ("", known.digest)
             return new.run_id, ("known" if same else "conflict"), known.state, 0
@@ -81,6 +84,42 @@ class Moves(Model):
             self.ready(row)
         held = new.run_id in self.held and row.at == "queue"
         return new.run_id, "planned", row.state, self.now if held else 0
+
+    def _go_on(self, row: Row, new: NewRun) -> Plan:
+        """What was replaced goes on as another task: the lock is that one's, but for the one on the schedule's name."""
+        if new.unguarded:
+            return new.run_id, "known", row.state, 0
+        if new.lock.name or row.lock != row.schedule:
+            if new.lock.name != row.lock:
+                self.release(row)
+            lock, row.overlap, row.limit = new.lock, new.lock.overlap, new.lock.limit
+        else:
+            lock = row.new.lock
+        self.leave(row)
+        row.new = replace(new, tick=row.new.tick, key=row.new.key, lock=lock)
+        row.message = ""
+        row.failures["run"] = row.points["run"] = 0
+        due = new.timing.due if new.timing.delay is None else self.now + new.timing.delay
+        if due > self.now:
+            row.state = "delayed"
+            self.to_time(row, due)
+        else:
+            if new.message and new.message.held:
+                self.held.add(new.run_id)
+            row.state = "queued"
+            self.ready(row)
+        held = new.run_id in self.held and row.at == "queue"
+        return new.run_id, "planned", row.state, self.now if held else 0
+
+    @script
+    def give_up(self, run_id: str) -> bool:
+        """What a run was replaced by failed: so does the run, if it waits for that; Celery is told by who asks."""
+        row = self.rows.get(run_id)
+        if row is None or not row.replaced:
+            return False
+        row.ended = True
+        self.fail(row, "failed")
+        return True
 
     @script
     def decide(self, decision: Decision) -> tuple[bool, str, list[Plan]] | None:
@@ -144,7 +183,7 @@ class Moves(Model):
         if row is None:
             return None
         row.message = message or row.message
-        if row.cancel and outcome in ("failed", "retry", "requeue"):
+        if row.cancel and outcome in ("failed", "retry", "requeue", "replaced", "replaced apart"):
             outcome, celery = "cancelled", ""
         self.leave(row)
         self._settled(row, outcome, delay, celery)
@@ -161,6 +200,12 @@ class Moves(Model):
                 self.publish(row, celery)
             self._turn(row, "delayed")
             self.to_time(row, self.now + delay)
+        elif outcome in ("replaced", "replaced apart"):
+            row.steps, row.replaced, row.state = 0, True, "delayed"
+            if outcome == "replaced apart" and row.lock != row.schedule:
+                self.release(row)
+            row.at, row.when = "time", self.now + self.keeping.long
+            self.links[row.new.run_id] = self.now + GRACE
         elif outcome == "requeue":
             row.state = "queued"
             self.to_queue(row)
@@ -272,6 +317,8 @@ class Moves(Model):
         for row in self.due("time", most):
             if row.state == "delayed" and row.cancel:
                 self.fail(row, "cancelled")
+            elif row.replaced:
+                self.fail(row, "failed")
             else:
                 self.ready(row)
         for row in self.due("lock", most):
@@ -328,7 +375,7 @@ class Moves(Model):
         """A run of a task that is not guarded ends once its message is out."""
         for run_id in run_ids:
             row = self.rows.get(run_id)
-            if row and row.new.unguarded and row.at == "queue":
+            if row and ((row.new.unguarded and row.at == "queue") or row.replaced):
                 self.end(row, "sent")
 
     @script

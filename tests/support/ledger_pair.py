@@ -39,7 +39,10 @@ Came = Literal["own", "like", "other"]
 #: This node does not know the task.
 STRANGER = "n3"
 #: How an attempt may end, that of a body and that of a rollback hook.
-BODY = ("succeeded", "failed", "retry", "failed", "requeue", "cancelled", "parked", "retry with another input")
+BODY = (
+    "succeeded", "failed", "retry", "failed", "requeue", "cancelled", "parked", "retry with another input",
+    "replaced", "replaced apart",
+)  # fmt: skip
 HOOK = ("rolled_back", "rollback_failed", "rollback_retry", "rolled_back")
 
 
@@ -142,15 +145,22 @@ class Pair:
         if outcome == "retry with another input":
             outcome, changed = "retry", message(run_id, changed_by=fence)
         status = {"succeeded": "SUCCESS", "failed": "FAILURE", "retry": "RETRY"}.get(outcome, "") if meta else ""
-        data = {"meta": json.dumps({"status": status, "by": "worker"})} if status else {}
+        data: dict[str, Any] = {"meta": json.dumps({"status": status, "by": "worker"})} if status else {}
         data |= {"message": changed, "seal": seal(changed)} if changed else {}
         expected = self.model.settle(run_id, node, fence, outcome, delay, status, changed)
+        if outcome in ("replaced", "replaced apart"):
+            data |= {"replacement": "{}", **({"apart": 1} if outcome != "replaced" else {})}
+            outcome = "replaced"
         try:
             state = self.ledger.settle(run_id, node, fence, outcome, reason="so it was", delay=delay, **data)
         except LostOwnership:
             agree(None, expected, "the owner of a run")
             return
         agree(state, expected, f"the state of {run_id}")
+
+    def give_up(self, run_id: str) -> None:
+        """What a run was replaced by failed."""
+        agree(self.ledger.give_up(run_id, "it failed", "{}"), self.model.give_up(run_id), "give up")
 
     def finish(self, attempt: tuple[str, str, int, str], how: int, delay: int, meta: bool) -> None:
         """An attempt ends as its kind can."""

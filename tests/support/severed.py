@@ -56,12 +56,6 @@ def passes(x: int, name: str, path: str) -> int:
     return x
 
 
-@app.task(bind=True, name="severed.replaces", retries=Retries(max=0), **OURS)
-def replaces(self: Any, x: int) -> Any:
-    """Asks for what a guarded task cannot do."""
-    return self.replace(step.s(x))
-
-
 @app.task(base=Task, name="severed.plain")
 def plain(x: int, path: str, gate: str) -> int:
     """A part that is not guarded."""

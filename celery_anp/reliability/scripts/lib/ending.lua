@@ -11,7 +11,7 @@
 --   parked          zset    it waits for a node that knows its task
 -- Uses: P, NOW, GRACE, KEPT_SHORT, CELERY_STATE, TRIM, TRIM_TASKS, int, get, number, set, unset, note, enter,
 --   write_down, alert, tell_end, leave, to_queue, publish, publish_end, keys_of
--- Provides: too_late, finish, stay, ready, fail, may_cancel, cancel, park
+-- Provides: too_late, release, finish, stay, ready, fail, may_cancel, cancel, park
 
 local function too_late(id)
   local deadline = number(id, 'deadline')

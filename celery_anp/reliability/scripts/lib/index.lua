@@ -5,11 +5,12 @@
 --   queued          zset    index `queue`
 --   waiting         hash    how many of those each queue has
 --   delayed         zset    index `time`
+--   links           zset    a replacement is sent, or never will be
 --   blocked         zset    index `lock`
 --   waiters:<lock>  zset    its place among those that wait for the lock
 --   arrivals        string  the number of that place
 --   running:<node>  hash    index `node`
--- Uses: P, NOW, GRACE, RING, HELD, int, get, set
+-- Uses: P, NOW, GRACE, RING, HELD, int, get, set, unset
 -- Provides: leave, to_queue, to_time, to_lock
 
 -- One more or one less waits on its queue.
@@ -26,7 +27,12 @@ local function leave(id)
   if at == 'queue' then
     redis.call('ZREM', P .. 'queued', id)
     count(id, -1)
-  elseif at == 'time' then redis.call('ZREM', P .. 'delayed', id)
+  elseif at == 'time' then
+    redis.call('ZREM', P .. 'delayed', id)
+    if get(id, 'replacement') ~= '' then
+      unset(id, 'replacement')
+      redis.call('ZREM', P .. 'links', id)
+    end
   elseif at == 'lock' then
     redis.call('ZREM', P .. 'blocked', id)
     redis.call('ZREM', P .. 'waiters:' .. get(id, 'lock'), id)

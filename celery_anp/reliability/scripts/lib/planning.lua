@@ -8,8 +8,8 @@
 --   schedule:<name>         zset    it joins
 --   expiring                zset    an earlier row of its id leaves
 --   results                 zset    Celery's record of an earlier row of its id leaves, and is dropped
--- Uses: FULL_AT (keyspace.py gives it), P, NOW, HELD, int, get, set, unset, exists, make, enter, forget_end, to_time,
---   revive, finish, ready
+-- Uses: FULL_AT (keyspace.py gives it), P, NOW, HELD, int, get, set, unset, exists, make, enter, forget_end, leave,
+--   to_time, revive, release, finish, ready
 -- Provides: bytes_from, no_room, plan, held, plan_again
 
 local LARGE = 32768          -- bytes of inputs of which many would fill the memory before upkeep's next look at it
@@ -36,6 +36,40 @@ local function answer(id, what)
   return { id, what, get(id, 'state'), get(id, 'reason'), int(stamp) }
 end
 
+-- A run that was replaced goes on as its replacement: another task with an input of its own. The lock that its task
+-- asked for goes with the task, the one on its schedule's name stays with the tick.
+local function go_on(spec)
+  local id, due, row = spec.id, tonumber(spec.due) or 0, { 'failures', 0, 'loss_points', 0 }
+  if spec.row.unguarded then                         -- who asks sends its message, and then says so: it waits till then
+    set(id, 'task', spec.row.task)
+    return answer(id, 'known')
+  end
+  if not spec.row.lock and get(id, 'lock') == get(id, 'schedule') then
+    spec.row.overlap, spec.row.limit = nil, nil
+  elseif spec.row.lock ~= get(id, 'lock') then
+    release(id, finish)
+    unset(id, 'lock')
+  end
+  spec.row.deadline = nil                            -- it has begun
+  for field, value in pairs(spec.row) do
+    row[#row + 1] = field
+    row[#row + 1] = value
+  end
+  leave(id)
+  unset(id, 'hook', 'linked', 'by_kombu')
+  set(id, unpack(row))
+  if tonumber(spec.delay) then due = NOW + tonumber(spec.delay) end
+  HELD[id] = spec.held
+  if due > NOW then
+    enter(id, 'delayed', 'goes on as ' .. spec.row.task .. ', due later')
+    to_time(id, due)
+  else
+    enter(id, 'queued', 'goes on as ' .. spec.row.task)
+    ready(id, true)
+  end
+  return answer(id, 'planned')
+end
+
 local function plan(spec)
   local id = spec.id
   if spec.unique then
@@ -43,6 +77,7 @@ local function plan(spec)
     if first and get(first, 'state') ~= '' then return answer(first, 'known') end
   end
   if exists(id) then
+    if get(id, 'replacement') ~= '' then return go_on(spec) end
     local same = not spec.digest or spec.digest == '' or get(id, 'digest') == spec.digest
     return answer(id, same and 'known' or 'conflict')
   end

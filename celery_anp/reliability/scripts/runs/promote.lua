@@ -15,6 +15,7 @@ local most = tonumber(ARGV[1])
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', int(NOW), 'LIMIT', 0, most)) do
   if get(id, 'state') == '' then redis.call('ZREM', P .. 'delayed', id)
   elseif get(id, 'cancel') ~= '' and get(id, 'state') == 'delayed' then fail(id, 'cancelled', get(id, 'cancel'))
+  elseif get(id, 'replacement') ~= '' then fail(id, 'failed', 'what it was replaced by never came to an end')
   else ready(id, true) end
 end
 for _, id in ipairs(redis.call('ZRANGE', P .. 'blocked', 0, most - 1)) do

@@ -2,9 +2,11 @@
 --
 -- Keys:
 --   run:<id>        hash    its holder, its end, the answer it got
---   steps:<id>      hash    dropped once it is rolled back
--- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, cancelled, rolled_back, rollback_retry,
---   rollback_failed, parked), JSON { reason, result, error, as_expected, meta, delay, message, seal, linked }
+--   steps:<id>      hash    dropped once it is rolled back or replaced
+--   links           zset    its replacement is to be sent
+-- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, replaced, cancelled, rolled_back,
+--   rollback_retry, rollback_failed, parked), JSON { reason, result, error, as_expected, meta, delay, message, seal,
+--   linked, replacement, apart }
 -- Answer: { state }, or { 'refused', state } to who does not own the run (any more); a replay gets the first answer
 
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -22,7 +24,8 @@ if data.as_expected then set(id, 'as_expected', data.as_expected) end
 if data.linked then set(id, 'linked', data.linked) end
 if data.message then set(id, 'message', data.message, 'seal', data.seal or '') end
 local cancel = get(id, 'cancel')
-if cancel ~= '' and (outcome == 'retry' or outcome == 'requeue' or outcome == 'failed') then
+local goes_on = outcome == 'retry' or outcome == 'requeue' or outcome == 'replaced'
+if cancel ~= '' and (goes_on or outcome == 'failed') then
   outcome, reason, data.meta = 'cancelled', cancel, nil
 end
 leave(id)
@@ -39,6 +42,14 @@ elseif outcome == 'retry' then
 elseif outcome == 'requeue' then
   enter(id, 'queued', reason, node)
   to_queue(id, true)
+elseif outcome == 'replaced' then
+  redis.call('UNLINK', P .. 'steps:' .. id)
+  unset(id, 'progress', 'error')
+  set(id, 'replacement', data.replacement)
+  enter(id, 'delayed', reason, node)
+  if data.apart and get(id, 'lock') ~= get(id, 'schedule') then release(id, finish) end    -- its parts may want it
+  to_time(id, NOW + number(id, 'keep_long'))
+  redis.call('ZADD', P .. 'links', NOW + GRACE, id)
 elseif outcome == 'parked' then
   park(id, reason, node)
 elseif outcome == 'rolled_back' then
