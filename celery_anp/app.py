@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery, Task
 from celery.app import backends
+from celery.backends.base import DisabledBackend
 from celery.utils.imports import symbol_by_name
 from kombu.utils.url import parse_url
 
@@ -81,6 +82,15 @@ class GuardedApp(Celery):
         return place(backend) == place(publisher.broker_url(self))
 
     @cached_property
+    def results_by_backend(self) -> bool:
+        """Whether only Celery's backend can write a result that no worker made: elsewhere, or not as plain JSON."""
+        backend = self.backend
+        if isinstance(backend, DisabledBackend):
+            return False
+        plain = backend.content_type == "application/json" and not getattr(backend, "compression", None)
+        return not (plain and self.results_in_ledger)
+
+    @cached_property
     def sent_chains(self) -> SentChains:
         """What this process has sent of chains."""
         return SentChains(self)
@@ -101,6 +111,8 @@ class GuardedApp(Celery):
             return super().send_task(name, args, kwargs, **options)
         self.ledger  # noqa: B018  it says first what of this app cannot be kept
         checked = task.contract.check(tuple(args or ()), dict(kwargs or {}))
+        if options.get("ignore_result") is None:  # by name; its message says it from now on
+            options["ignore_result"] = bool(task.ignore_result)
         call = called(task, checked, options)
         run_id = call.new.run_id
         if task.contract.secrets:

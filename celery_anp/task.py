@@ -24,6 +24,7 @@ from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadInput, BadRequest, BadUsage, LedgerUnavailable, LostOwnership, Refused
 from celery_anp.execution import children, delivered, foreign, identity
 from celery_anp.execution.children import is_ending
+from celery_anp.execution.record import is_ignored
 from celery_anp.execution.settlement import Settlement
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Begun
@@ -162,7 +163,7 @@ class ReliableTask(DeclaredTask):
     def _tell_started(self) -> None:
         """What Celery stores where `track_started` asks for it."""
         request = self.request
-        if self.track_started and not request.ignore_result:
+        if self.track_started and not is_ignored(self):
             about = {"pid": os.getpid(), "hostname": request.hostname}
             try:
                 self.backend.store_result(request.id, about, "STARTED", request=request)

@@ -23,11 +23,12 @@ from celery.utils.log import get_logger
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from celery_anp.canvas import ends
 from celery_anp.errors import BadRequest, BadUsage, LedgerFull, LedgerUnavailable, RunEnded
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
 from celery_anp.reliability.store import translate
-from celery_anp.sending.message import LINKS, read_back
+from celery_anp.sending.message import KEPT, LINKS, read_back
 
 log = get_logger(__name__)
 
@@ -42,7 +43,7 @@ def passes(error: BaseException | None) -> bool:
 
 
 def send(app: Any, ledger: Ledger, run_id: str) -> None:
-    """Send what follows an ended run, and confirm it.
+    """Send what follows an ended run, tell Celery's backend of it where no script can, and confirm it.
 
     While somebody holds Celery's claim to send a chord that the run takes part in, nothing is sent or confirmed: its
     holder may have died with it, and then the chord goes on once the claim is over.
@@ -56,16 +57,20 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
-    kept = ledger.store.read("hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why"])
+    kept = ledger.store.read("hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why", "by_backend"])
     if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return
     message = read_back(kept[0])
-    request = Context({**message.headers, **message.body[2], "called_directly": False, "delivery_info": {}})
+    known = {**message.headers, **message.body[2], **{name: message.property(name) for name in KEPT}}
+    request = Context({**known, "called_directly": False, "delivery_info": {}})
+    if kept[3]:  # where a hook undid it, why it had failed is what is told
+        ends.tell(app, run, request, kept[1] or run.state, kept[2] or run.reason)
     if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
         log.info("a chord of %s is being sent: looking again", run_id)
         return
-    log.warning("sending the next links of %s, which is %s", run_id, run.state)
+    if links_of(request):
+        log.warning("sending the next links of %s, which is %s", run_id, run.state)
     if run.state == "succeeded":
         _go_on(app, request, run)
     else:  # where a hook undid it, why it had failed is what its canvas waits for

@@ -154,8 +154,8 @@ class DeclaredTask(Task):
         return (self.contract.fill(self.lock, fields) if self.lock else ""), self.overlap
 
     def meta_key(self, run_id: str) -> str:
-        """Celery's result key, where the ledger may write it."""
-        if self.ignore_result or not self.app.results_in_ledger:
+        """Celery's result key; empty where results are not on the ledger's Redis."""
+        if not self.app.results_in_ledger:
             return ""
         key = self.backend.get_key_for_task(run_id)
         return str(key.decode() if isinstance(key, bytes) else key)

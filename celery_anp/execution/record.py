@@ -67,8 +67,14 @@ def described(task: DeclaredTask, error: BaseException) -> str:
     })  # fmt: skip
 
 
-def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> str:
-    """Celery's record of a result, as its backend would store it once what follows is sent.
+def is_ignored(task: DeclaredTask) -> bool:
+    """Whether Celery keeps no record of the current request: as its message says, else as its task does."""
+    said = vars(task.request).get("ignore_result")
+    return bool(task.ignore_result if said is None else said)
+
+
+def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> bytes:
+    """Celery's record of a result, as its backend would store it once what follows is sent: of any encoding.
 
     Args:
         task: its request is the current one.
@@ -76,15 +82,21 @@ def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> 
         following: what follows it, as `links.links_of` says.
 
     Returns:
-        The record; empty where none is kept.
+        The record; empty where none is kept, or the backend keeps it elsewhere.
 
     Raises:
         Exception: of any kind: the backend cannot encode the result.
     """
-    return _meta(task, result, "SUCCESS", None, links.children(task.app, following)) if _is_kept(task) else ""
+    if is_ignored(task):
+        return b""
+    if not task.meta_key(task.request.id):
+        if task.app.results_by_backend:
+            task.backend.encode(result)  # that it can is known before the run has succeeded
+        return b""
+    return _meta(task, result, "SUCCESS", None, links.children(task.app, following))
 
 
-def failed(task: DeclaredTask, error: BaseException, status: str = "FAILURE") -> str:
+def failed(task: DeclaredTask, error: BaseException, status: str = "FAILURE") -> bytes:
     """Celery's record of an error; its size is limited as the row's is.
 
     Args:
@@ -95,24 +107,20 @@ def failed(task: DeclaredTask, error: BaseException, status: str = "FAILURE") ->
     Returns:
         The record; empty where none is kept, or it cannot be made: the ledger makes a plain one then.
     """
-    if not _is_kept(task):
-        return ""
+    if is_ignored(task) or not task.meta_key(task.request.id):
+        return b""
     try:
         stored = task.backend.limited(tellable(error), status)
         return _meta(task, stored, status, told_trace(task, error), [])
     except Exception as refused:
         log.warning("Celery's record of how %s ended is a plain one: %s", task.request.id, words(refused, ERROR_LIMIT))
-        return ""
+        return b""
 
 
-def _is_kept(task: DeclaredTask) -> bool:
-    return bool(task.meta_key(task.request.id)) and not task.request.ignore_result
-
-
-def _meta(task: DeclaredTask, result: Any, status: str, traceback: str | None, children: list[Any]) -> str:
+def _meta(task: DeclaredTask, result: Any, status: str, traceback: str | None, children: list[Any]) -> bytes:
     request = task.request
     meta = task.backend._get_result_meta(result=result, state=status, traceback=traceback, request=request)
     meta["task_id"] = request.id
     meta["children"] = [*(meta.get("children") or ()), *children]
     encoded = task.backend.encode(meta)
-    return encoded.decode() if isinstance(encoded, bytes) else str(encoded)
+    return encoded if isinstance(encoded, bytes) else str(encoded).encode()

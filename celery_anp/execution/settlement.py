@@ -8,7 +8,7 @@ gets plain exceptions of its own: a body's may be of a class that its main proce
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
@@ -77,7 +77,7 @@ class Settlement:
         chord = self.task.request.chord
         following = {**dict.fromkeys(LINKS), "chord": chord} if chord else {}
         said = words(ignored, REASON)
-        self._settle("succeeded", following=following, reason=f"ignored: {said}", as_expected=1)
+        self._settle("succeeded", following=following, silent=True, reason=f"ignored: {said}", as_expected=1)
         raise Ignore(said) from None
 
     def fail(self, error: BaseException) -> NoReturn:
@@ -200,8 +200,12 @@ class Settlement:
             seal=seal(changed or ""),
         )  # fmt: skip
 
-    def _settle(self, outcome: Outcome, *, following: dict[str, Any] | None = None, **data: Any) -> None:
-        kept = {name: value for name, value in data.items() if value not in (None, "")}
+    def _settle(
+        self, outcome: Outcome, *, following: dict[str, Any] | None = None, silent: bool = False, **data: Any
+    ) -> None:
+        kept = {name: value for name, value in data.items() if value not in (None, "", b"")}
+        if outcome in ("succeeded", "failed") and not silent and self._by_backend and not self._in_ledger:
+            kept["child_tells"] = 1
         if "reason" in kept:
             kept["reason"] = cleared(kept["reason"], values=secrets_of(self.task))
         try:
@@ -216,10 +220,32 @@ class Settlement:
             self._leave(error)
         children.says(0)
         self.attempt.settled = True
+        self.attempt.told_by = self._told_by(outcome, made="meta" in kept)
         if following is not None:
             self.attempt.links = following
         if self.attempt.links and outcome in ("succeeded", "failed"):
             claims.begin(self.task.app, self.attempt.run_id)
+
+    @property
+    def _by_backend(self) -> bool:
+        return bool(self.task.app.results_by_backend) and not record.is_ignored(self.task)
+
+    @property
+    def _in_ledger(self) -> bool:
+        return bool(self.task.app.results_in_ledger)
+
+    def _told_by(self, outcome: Outcome, *, made: bool) -> Literal["settle", "child", "upkeep"]:
+        """Who tells Celery's backend of this end. A run that was cancelled meanwhile has another one."""
+        attempt, task = self.attempt, self.task
+        if outcome == "failed" and record.is_ignored(task) and task.store_errors_even_if_ignored:
+            return "child"
+        if not self._by_backend:
+            return "settle"
+        if outcome in ("failed", "retry") and attempt.ask(task.ledger.cancel_mark, attempt.run_id):
+            return "upkeep"
+        if not self._in_ledger:
+            return "child"
+        return "settle" if made else "upkeep"
 
     def _ask(self, outcome: Outcome, data: dict[str, Any]) -> str:
         """Settle; the soft time limit is the body's, and the body has ended."""

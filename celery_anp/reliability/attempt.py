@@ -62,6 +62,8 @@ class Attempt:
     settled: bool = False
     #: Its end is not ours to tell any more: the run was taken over, or the ledger did not hear it.
     left: bool = False
+    #: Who tells Celery's backend of its end: settle has, its child does, or upkeep does.
+    told_by: Literal["settle", "child", "upkeep"] = "settle"
     #: What follows in its canvas, as its row knows it; empty where nothing does.
     links: Mapping[str, Any] = field(default_factory=dict)
     #: How often it has added a part to its chord.

@@ -41,7 +41,8 @@ KEYS = (
         ("keeping", "make_room", "planning", "prune")),
     Key("expiring", "zset", "id to time (ms) its row goes away", ("ending", "keeping", "planning")),
     Key("unique:<task>:<digest>", "string", "the run that calls with this input get, while it lives", ("planning",)),
-    Key("links", "zset", "id to time (ms): ended runs whose next links are not confirmed", ("ending", "links")),
+    Key("links", "zset", "id to time (ms): ended runs whose next links, or record, are not confirmed",
+        ("ending", "links", "settle")),
     Key("fence", "string", "the last fence given out", ("begin",)),
     Key("unreadable", "zset", "JSON { number, at, list, reason, bytes, text } of a message that no worker can read, by "
         "its number", ("aside",)),

@@ -60,6 +60,7 @@ FIELDS = (
     Field("unguarded", "flag", "its task is not guarded: it ends as sent once its message is out", (SPEC,), False),
     Field("linked", "flag", "links follow it: callbacks, errbacks, a chain, a chord", (SPEC, "settle"), False),
     Field("meta_key", "text", "key of Celery's record of it; empty where no result is kept", (SPEC,), ""),
+    Field("by_backend", "flag", "only Celery's backend can write a record that no worker made", (SPEC,), False),
     Field("keep_short", "span", "how long it is kept once it has succeeded, was skipped or sent", (SPEC,), 0),
     Field("keep_long", "span", "how long it is kept once it has ended otherwise", (SPEC,), 0),
     Field("keep_rows", "number", "rows that its schedule keeps", (SPEC,), 0),

@@ -3,8 +3,10 @@
 -- Keys:
 --   run:<id>        hash    its holder, its end, the answer it got
 --   steps:<id>      hash    dropped once it is rolled back
+--   links           zset    its child tells Celery's backend itself: nobody else does for a grace
 -- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, cancelled, rolled_back, rollback_retry,
---   rollback_failed, parked), JSON { reason, result, error, as_expected, meta, delay, message, seal, linked }
+--   rollback_failed, parked), JSON { reason, result, error, as_expected, delay, message, seal, linked, child_tells },
+--   Celery's record as its backend encodes it, or ''
 -- Answer: { state }, or { 'refused', state } to who does not own the run (any more); a replay gets the first answer
 
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -13,7 +15,7 @@ if get(id, 'settled') == mine then return { get(id, 'answer') } end
 if not holds(id, node, fence) then
   return { 'refused', get(id, 'state') }
 end
-local data = cjson.decode(ARGV[5])
+local data, meta = cjson.decode(ARGV[5]), ARGV[6]
 local reason = data.reason or ''
 if outcome == 'succeeded' then unset(id, 'error') end
 if data.result then set(id, 'result', data.result) end
@@ -23,18 +25,18 @@ if data.linked then set(id, 'linked', data.linked) end
 if data.message then set(id, 'message', data.message, 'seal', data.seal or '') end
 local cancel = get(id, 'cancel')
 if cancel ~= '' and (outcome == 'retry' or outcome == 'requeue' or outcome == 'failed') then
-  outcome, reason, data.meta = 'cancelled', cancel, nil
+  outcome, reason, meta = 'cancelled', cancel, ''
 end
 leave(id)
 if outcome == 'succeeded' then
-  finish(id, 'succeeded', reason, data.meta, node)
+  finish(id, 'succeeded', reason, meta, node)
 elseif outcome == 'failed' or outcome == 'cancelled' then
-  fail(id, outcome, reason, data.meta, node)
+  fail(id, outcome, reason, meta, node)
 elseif outcome == 'retry' then
   set(id, 'failures', number(id, 'failures') + 1)
   tally(id, 'retries', 1)
   enter(id, 'delayed', reason, node)
-  if data.meta then publish(id, data.meta) end
+  if meta ~= '' then publish(id, meta) end
   to_time(id, NOW + tonumber(data.delay))
 elseif outcome == 'requeue' then
   enter(id, 'queued', reason, node)
@@ -51,6 +53,7 @@ elseif outcome == 'rollback_retry' then
 else
   finish(id, 'rollback_failed', reason, nil, node)
 end
+if data.child_tells and outcome ~= 'cancelled' then redis.call('ZADD', P .. 'links', 'XX', NOW + GRACE, id) end
 set(id, 'node', '', 'token', '', 'settled', mine, 'answer', get(id, 'state'))
 if get(id, 'finished') ~= '' and number(id, 'began') > 0 then
   local took = NOW - number(id, 'started')

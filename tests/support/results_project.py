@@ -1,0 +1,83 @@
+"""A team's project that keeps its results in its own way: compressed, pickled, signed, on another Redis, in SQL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from kombu.serialization import register
+
+TEXT = """
+import json, os, time
+
+from tests.support.results_project import made
+from celery_anp import Retries, guard
+
+app = guard(made({url!r}, {backend!r}, {conf!r}))
+
+
+def note(event, **fields):
+    with open({journal!r}, "a") as file:
+        file.write(json.dumps({{"event": event, **fields}}) + "\\n")
+
+
+@app.task(name="ends", bind=True, retries=Retries(max=0))
+def ends(self, how):
+    note("began", how=how, run=self.request.id)
+    if how == "sleeps":
+        time.sleep(30)
+    if how == "dies":
+        os.kill(os.getpid(), 9)
+    while how == "waits" and not os.path.exists({journal!r} + ".go"):
+        time.sleep(0.05)
+    if how in ("fails", "waits"):
+        raise ValueError(how)
+    if how == "large":
+        return "é" * 300_000
+    return [how, 1]
+
+
+@app.task(name="after")
+def after(value, note_of=None):
+    note("after", value=value)
+    return value
+"""
+
+
+def signed(data: Any) -> bytes:
+    """What a serializer that signs gives: bytes that are no text."""
+    import pickle  # as Celery's own does
+
+    return b"\xff\x00signed" + pickle.dumps(data)
+
+
+def unsigned(data: bytes) -> Any:
+    """What it reads back."""
+    import pickle
+
+    assert data.startswith(b"\xff\x00signed"), data[:20]
+    return pickle.loads(data[8:])
+
+
+def made(url: str, backend: str, conf: dict[str, Any]) -> Celery:
+    """An app as the team makes it; producers use it too, and are not guarded.
+
+    Args:
+        url: its broker.
+        backend: its results.
+        conf: the rest of its configuration.
+    """
+    register("signed", signed, unsigned, content_type="application/x-signed", content_encoding="binary")
+    app = Celery("results", broker=url, backend=backend, set_as_current=False)
+    app.conf.update({"result_accept_content": ["json", "pickle", "signed"], **conf})
+    return app
+
+
+def write(folder: Path, url: str, backend: str, conf: dict[str, Any]) -> str:
+    """Write the project; returns the name of its module."""
+    os.environ["ANP_TASKS"] = ""
+    text = TEXT.format(url=url, backend=backend, conf=conf, journal=str(folder / "journal"))
+    (folder / "kept_results.py").write_text(text, encoding="utf-8")
+    return "kept_results"
