@@ -84,11 +84,14 @@ class GuardedApp(Celery):
     @cached_property
     def results_by_backend(self) -> bool:
         """Whether only Celery's backend can write a result that no worker made: elsewhere, or not as plain JSON."""
-        backend = self.backend
-        if isinstance(backend, DisabledBackend):
+        if isinstance(self.backend, DisabledBackend):
             return False
-        plain = backend.content_type == "application/json" and not getattr(backend, "compression", None)
-        return not (plain and self.results_in_ledger)
+        return not (self.results_as_json and self.results_in_ledger) or bool(getattr(self.backend, "compression", None))
+
+    @cached_property
+    def results_as_json(self) -> bool:
+        """Whether Celery's results are kept, as JSON."""
+        return not isinstance(self.backend, DisabledBackend) and self.backend.content_type == "application/json"
 
     @cached_property
     def sent_chains(self) -> SentChains:

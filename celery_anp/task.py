@@ -24,7 +24,7 @@ from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadInput, BadRequest, BadUsage, LedgerUnavailable, LostOwnership, Refused
 from celery_anp.execution import children, delivered, foreign, identity
 from celery_anp.execution.children import is_ending
-from celery_anp.execution.record import is_ignored
+from celery_anp.execution.record import is_ignored, is_kept_as_json
 from celery_anp.execution.settlement import Settlement
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Begun
@@ -101,7 +101,7 @@ class ReliableTask(DeclaredTask):
         try:
             self._start(args, kwargs)
             value = self._body(*checked.args, **checked.values)
-            result = self.contract.check_result(value)
+            result = self.contract.check_result(value, as_json=is_kept_as_json(self))
             as_expected = bool(self.confirm(value)) if self.confirm else True
         except Retry as retry:
             ends.retry(retry)

@@ -57,25 +57,29 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
-    kept = ledger.store.read("hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why", "by_backend"])
+    row = ledger.row_key(run_id)
+    kept = ledger.store.read("hmget", row, ["message", "failed_as", "failed_why", "by_backend", "partial"])
     if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return
     message = read_back(kept[0])
     known = {**message.headers, **message.body[2], **{name: message.property(name) for name in KEPT}}
     request = Context({**known, "called_directly": False, "delivery_info": {}})
-    if kept[3]:  # where a hook undid it, why it had failed is what is told
-        ends.tell(app, run, request, kept[1] or run.state, kept[2] or run.reason)
+    # Where a hook undid it, why it had failed is what is told, and what its canvas waits for.
+    state, reason, lost = kept[1] or run.state, kept[2] or run.reason, None
+    if kept[4] and run.state == "succeeded":
+        run, lost = ends.whole(app, run)
+    if kept[3]:
+        ends.tell(app, run, request, state, lost or reason, lost=bool(lost))
     if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
         log.info("a chord of %s is being sent: looking again", run_id)
         return
     if links_of(request):
         log.warning("sending the next links of %s, which is %s", run_id, run.state)
-    if run.state == "succeeded":
+    if run.state == "succeeded" and not lost:
         _go_on(app, request, run)
-    else:  # where a hook undid it, why it had failed is what its canvas waits for
-        error = RunEnded(f"{run.run_id} ended as {kept[1] or run.state}: {kept[2] or run.reason}")
-        _end(app, ledger, request, error)
+    else:
+        _end(app, ledger, request, RunEnded(f"{run.run_id} ended as {state}: {lost or reason}"))
     ledger.links_done(run_id)
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
 from kombu.utils import json
 
 from celery_anp.canvas import links
 from celery_anp.contract.declaration import DeclaredTask
-from celery_anp.errors import BodyExited, RunEnded
+from celery_anp.errors import BodyExited, LimitExceeded, RunEnded
 from celery_anp.redaction import cleared, secrets_of
-from celery_anp.security import ERROR_LIMIT
-from celery_anp.wording import name_of, speaks, trace, words
+from celery_anp.security import ERROR_LIMIT, RESULT_BEGINNING, RESULT_LIMIT, ROW_RESULT_LIMIT
+from celery_anp.wording import cut, name_of, shown, speaks, trace, words
 
 log = get_task_logger(__name__)
 
@@ -73,6 +74,31 @@ def is_ignored(task: DeclaredTask) -> bool:
     return bool(task.ignore_result if said is None else said)
 
 
+def is_kept_as_json(task: DeclaredTask) -> bool:
+    """Whether Celery's record of the current request holds its result as JSON."""
+    return bool(task.app.results_as_json) and not is_ignored(task)
+
+
+def of_row(result: Any) -> tuple[str, bool]:
+    """A result as its row keeps it.
+
+    Args:
+        result: what the body returned.
+
+    Returns:
+        JSON, and whether that is all of it: of what is too large it is the beginning, of what is no JSON some words.
+    """
+    try:
+        text = json.dumps(result)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:  # of any kind: a value's own, or of one that holds itself
+        return json.dumps(shown(result, RESULT_BEGINNING)), False
+    if len(text) <= ROW_RESULT_LIMIT:
+        return text, True
+    return json.dumps(cut(text, RESULT_BEGINNING) + "…"), False
+
+
 def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> bytes:
     """Celery's record of a result, as its backend would store it once what follows is sent: of any encoding.
 
@@ -82,7 +108,8 @@ def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> 
         following: what follows it, as `links.links_of` says.
 
     Returns:
-        The record; empty where none is kept, or the backend keeps it elsewhere.
+        The record; empty where none is kept, or the backend keeps it elsewhere. Of a result that is too large it is an
+        error that says so: whoever waits would take anything else for the result.
 
     Raises:
         Exception: of any kind: the backend cannot encode the result.
@@ -93,7 +120,16 @@ def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> 
         if task.app.results_by_backend:
             task.backend.encode(result)  # that it can is known before the run has succeeded
         return b""
-    return _meta(task, result, "SUCCESS", None, links.children(task.app, following))
+    children = links.children(task.app, following)
+    made = _meta(task, result, "SUCCESS", None, children)
+    if len(made) <= RESULT_LIMIT:
+        return made
+    large = LimitExceeded(
+        f"{task.request.id} has succeeded, but its result is too large to be kept",
+        expected=f"at most {RESULT_LIMIT} bytes",
+        given=f"{len(made)} bytes",
+    )
+    return _meta(task, task.backend.encode_result(large, "FAILURE"), "FAILURE", None, children)
 
 
 def failed(task: DeclaredTask, error: BaseException, status: str = "FAILURE") -> bytes:

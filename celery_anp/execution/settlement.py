@@ -23,7 +23,6 @@ from celery_anp.errors import (
     BadResult,
     BadUsage,
     LedgerUnavailable,
-    LimitExceeded,
     LostOwnership,
     RunEnded,
 )
@@ -33,7 +32,6 @@ from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Outcome
 from celery_anp.reliability.retry import Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
-from celery_anp.security import RESULT_LIMIT
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.message import LINKS, read_back, seal
 from celery_anp.wording import cut, name_of, words
@@ -59,18 +57,21 @@ class Settlement:
     def succeed(self, result: Any, *, as_expected: bool) -> None:
         """The body is done, with a checked result."""
         try:
-            text, following = json.dumps(result), self._following()
+            following = self._following()
             meta = record.succeeded(self.task, result, following)
+            text, whole = record.of_row(result)
         except (AnpError, SoftTimeLimitExceeded) as error:
             self.fail(error)
         except Exception as error:  # a value's own, or a result backend's
             self.fail(BadResult(f"The result of {self.attempt.run_id} cannot be kept", given=words(error, REASON)))
-        if len(text) > RESULT_LIMIT:
-            too_large = f"The result of {self.attempt.run_id} is too large"
-            self.fail(LimitExceeded(too_large, expected=f"at most {RESULT_LIMIT} bytes", given=f"{len(text)} bytes"))
         reason = "" if as_expected else f"not as expected: {self.task.expects}"
-        told = {"reason": reason, "result": text, "as_expected": int(as_expected), "meta": meta}
-        self._settle("succeeded", following=following, **told)
+        told: dict[str, Any] = {
+            "reason": reason,
+            "result": text,
+            "partial": None if whole else 1,
+            "as_expected": int(as_expected),
+        }
+        self._settle("succeeded", following=following, meta=meta, **told)
 
     def ignore(self, ignored: Ignore) -> NoReturn:
         """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs."""

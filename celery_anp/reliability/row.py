@@ -107,6 +107,8 @@ FIELDS = (
     Field("progress", "text", '"<done>/<total>" as its body told it', ("record",)),
     # -- how it ended
     Field("result", "json", "what its body returned", ("settle",)),
+    Field("partial", "flag", "that is only its beginning, or words: it is too large for a row, or no JSON",
+          ("operate", "settle"), False),
     Field("as_expected", "flag", "whether its expected result was met; unknown without the field",
           ("operate", "planning", "settle")),
     Field("error", "json", "what its body raised", ("operate", "planning", "settle")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 
-from celery_anp.errors import RunEnded
+from celery_anp.errors import LimitExceeded, RunEnded
 from celery_anp.local.embedded.server import RedisServer
 from tests.support import results_project
 from tests.support.eventually import eventually
@@ -48,17 +49,27 @@ class Team:
         return len(self.stack.lines("began", run=result.id))
 
 
-@pytest.fixture(params=WAYS)
-def team(
-    request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Team]:
-    monkeypatch.setitem(os.environ, "ANP_TASKS", "")
-    backend, conf = WAYS[request.param]
-    with on_empty_redis(tmp_path) as stack:
+@contextmanager
+def at_work(folder: Path, way: str) -> Iterator[Team]:
+    backend, conf = WAYS[way]
+    with pytest.MonkeyPatch.context() as patch, on_empty_redis(folder) as stack:
+        patch.setitem(os.environ, "ANP_TASKS", "")
         other = stack.redis_url.rpartition("/")[0] + "/5"
-        made = Team(stack, backend.format(redis=stack.redis_url, other=other, folder=tmp_path), conf)
+        made = Team(stack, backend.format(redis=stack.redis_url, other=other, folder=folder), conf)
         yield made
         made.app.close()
+
+
+@pytest.fixture(params=WAYS)
+def team(request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Path) -> Iterator[Team]:
+    with at_work(tmp_path, request.param) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def plain(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    with at_work(tmp_path_factory.mktemp("plain"), "plain") as made:
+        yield made
 
 
 def test_every_end_is_told_to_who_waits(team: Team) -> None:
@@ -69,6 +80,7 @@ def test_every_end_is_told_to_who_waits(team: Team) -> None:
     dies = team.call("dies")
     expired = team.call("never", expires=0.2, countdown=0.5)
     succeeds, fails = team.call("works"), team.call("fails")
+    large = team.call("large")
     linked = team.call("works", link=team.app.signature("after"))
     assert succeeds.get(timeout=20) == ["works", 1]
     with pytest.raises(ValueError, match="fails"):
@@ -85,7 +97,56 @@ def test_every_end_is_told_to_who_waits(team: Team) -> None:
         limited.get(timeout=20)
     with pytest.raises(RunEnded, match="took its worker down too often"):
         dies.get(timeout=30)
+    assert len(large.get(timeout=20)) == 300_000
     assert [team.began(one) for one in (succeeds, fails, linked, waits, limited)] == [1] * 5
     eventually(lambda: team.stack.lines("after", value=["works", 1]), 20, "what is linked")
     assert len(team.stack.lines("after")) == 1
     eventually(lambda: not ledger.store.client.zcard(ledger.store.key("links")), 10, "nothing left to tell")
+
+
+def test_a_large_result_is_kept_whole_for_who_waits_and_begun_in_its_row(plain: Team) -> None:
+    large = plain.call("large")
+    assert large.get(timeout=20) == "é" * 300_000
+    run = plain.stack.ends(large.id)
+    assert (run.state, run.result[:3], run.result[-1], run.attempts) == ("succeeded", '"\\u', "…", 1)
+    assert len(run.result) < 10_000
+
+
+def test_a_result_too_large_to_keep_is_told_as_that_and_its_run_has_succeeded(plain: Team) -> None:
+    huge = plain.call("huge")
+    with pytest.raises(LimitExceeded, match="has succeeded, but its result is too large"):
+        huge.get(timeout=30)
+    run = plain.stack.ends(huge.id)
+    assert (run.state, run.result[:4], plain.began(huge)) == ("succeeded", '"xxx', 1)
+
+
+def test_a_large_result_fails_what_is_chained_to_it_alone(plain: Team) -> None:
+    first, second = plain.app.signature("ends", ("large",)), plain.app.signature("after")
+    chained = (first | second).apply_async()
+    with pytest.raises(LimitExceeded, match="too large"):
+        chained.get(timeout=30)
+    assert (plain.stack.ends(chained.parent.id).state, plain.began(chained.parent)) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize("name", ["ignored", "ignored and typed"])
+@pytest.mark.parametrize(("how", "kept"), [("model", "Order(number=1)"), ("object", "<object object"), ("no", "no")])
+def test_a_result_that_nobody_keeps_may_be_anything(plain: Team, name: str, how: str, kept: str) -> None:
+    ignored = plain.app.send_task(name, (how,))
+    run = plain.stack.ends(ignored.id)
+    assert (run.state, run.attempts) == ("succeeded", 1), run.error
+    assert str(run.result).startswith(kept)
+    assert not plain.stack.ledger.store.client.exists(f"celery-task-meta-{ignored.id}")
+
+
+@pytest.mark.parametrize(("name", "ignore", "kept"), [("ends", True, False), ("ignored", False, True)])
+def test_a_call_says_whether_its_result_is_kept(plain: Team, name: str, ignore: bool, kept: bool) -> None:
+    guarded = results_project.imported(plain.stack.folder)
+    for called in (
+        plain.call("works", name=name, ignore_result=ignore),
+        guarded.send_task(name, ("works",), ignore_result=ignore),
+        guarded.tasks[name].apply_async(("works",), ignore_result=ignore),
+    ):
+        assert plain.stack.ends(called.id).state == "succeeded"
+        assert plain.stack.ledger.store.client.exists(f"celery-task-meta-{called.id}") == kept
+        if kept:
+            assert called.get(timeout=5) == "works"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,13 @@ import json, os, time
 
 from tests.support.results_project import made
 from celery_anp import Retries, guard
+from pydantic import BaseModel
 
 app = guard(made({url!r}, {backend!r}, {conf!r}))
+
+
+class Order(BaseModel):
+    number: int
 
 
 def note(event, **fields):
@@ -36,7 +41,21 @@ def ends(self, how):
         raise ValueError(how)
     if how == "large":
         return "é" * 300_000
+    if how == "huge":
+        return "x" * 17_000_000
+    if how == "object":
+        return {{1, 2}} | {{object()}}
     return [how, 1]
+
+
+@app.task(name="ignored", ignore_result=True)
+def ignored(how):
+    return Order(number=1) if how == "model" else object() if how == "object" else how
+
+
+@app.task(name="ignored and typed", ignore_result=True, typed=True)
+def ignored_and_typed(how: str):
+    return ignored(how)
 
 
 @app.task(name="after")
@@ -77,7 +96,16 @@ def made(url: str, backend: str, conf: dict[str, Any]) -> Celery:
 
 def write(folder: Path, url: str, backend: str, conf: dict[str, Any]) -> str:
     """Write the project; returns the name of its module."""
-    os.environ["ANP_TASKS"] = ""
     text = TEXT.format(url=url, backend=backend, conf=conf, journal=str(folder / "journal"))
     (folder / "kept_results.py").write_text(text, encoding="utf-8")
     return "kept_results"
+
+
+def imported(folder: Path) -> Any:
+    """The guarded app of the project that `write` has written."""
+    spec = importlib.util.spec_from_file_location("kept_results", folder / "kept_results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.app

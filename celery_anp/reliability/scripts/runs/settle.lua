@@ -5,8 +5,8 @@
 --   steps:<id>      hash    dropped once it is rolled back
 --   links           zset    its child tells Celery's backend itself: nobody else does for a grace
 -- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, cancelled, rolled_back, rollback_retry,
---   rollback_failed, parked), JSON { reason, result, error, as_expected, delay, message, seal, linked, child_tells },
---   Celery's record as its backend encodes it, or ''
+--   rollback_failed, parked), JSON { reason, result, partial, error, as_expected, delay, message, seal, linked,
+--   child_tells }, Celery's record as its backend encodes it, or ''
 -- Answer: { state }, or { 'refused', state } to who does not own the run (any more); a replay gets the first answer
 
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -19,6 +19,7 @@ local data, meta = cjson.decode(ARGV[5]), ARGV[6]
 local reason = data.reason or ''
 if outcome == 'succeeded' then unset(id, 'error') end
 if data.result then set(id, 'result', data.result) end
+if data.partial then set(id, 'partial', data.partial) end
 if data.error then set(id, 'error', data.error) end
 if data.as_expected then set(id, 'as_expected', data.as_expected) end
 if data.linked then set(id, 'linked', data.linked) end
