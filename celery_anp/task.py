@@ -154,6 +154,8 @@ class ReliableTask(DeclaredTask):
         if begun.message:
             args, kwargs = delivered.replaced(self.request, read_back(begun.message))
         self.request.retries = begun.failures
+        if begun.attempt > begun.failures + 1:  # one was lost, or put back
+            self.request.delivery_info = {**(self.request.delivery_info or {}), "redelivered": True}
         return tuple(args), dict(kwargs)
 
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:

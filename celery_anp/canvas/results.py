@@ -48,6 +48,8 @@ class LedgerResults:
         attempt = attempt_of(request)
         if state == STARTED and attempt is None and self._is_guarded(request):
             return result
+        if attempt is not None and not attempt.settled:
+            attempt.stored = attempt.stored or (task_id == attempt.run_id and state != STARTED)
         if attempt is not None and attempt.settled:
             return self._store_end(attempt, task_id, result, state, traceback=traceback, request=request, **kw)
         return self._store(task_id, result, state, traceback=traceback, request=request, **kw)

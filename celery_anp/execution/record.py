@@ -132,6 +132,18 @@ def succeeded(task: DeclaredTask, result: Any, following: Mapping[str, Any]) -> 
     return _meta(task, task.backend.encode_result(large, "FAILURE"), "FAILURE", None, children)
 
 
+def stored(task: DeclaredTask) -> bytes | None:
+    """Celery's record that the body has stored itself; empty where only its backend has it, None where it is gone."""
+    if not task.meta_key(task.request.id):
+        return b""
+    try:
+        kept: bytes | None = task.backend.get(task.backend.get_key_for_task(task.request.id))
+    except Exception as error:
+        log.warning("what %s has stored itself cannot be read: %s", task.request.id, words(error, ERROR_LIMIT))
+        return None
+    return kept
+
+
 def failed(task: DeclaredTask, error: BaseException, status: str = "FAILURE") -> bytes:
     """Celery's record of an error; its size is limited as the row's is.
 

@@ -30,7 +30,7 @@ from celery_anp.execution import children, record
 from celery_anp.redaction import cleared, hide, secrets_of
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Outcome
-from celery_anp.reliability.retry import Again, decide
+from celery_anp.reliability.retry import PUT_BACK, Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.message import LINKS, read_back, seal
@@ -74,11 +74,16 @@ class Settlement:
         self._settle("succeeded", following=following, meta=meta, **told)
 
     def ignore(self, ignored: Ignore) -> NoReturn:
-        """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs."""
+        """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs.
+
+        A state that the body has stored itself stays what Celery says of the run.
+        """
         chord = self.task.request.chord
         following = {**dict.fromkeys(LINKS), "chord": chord} if chord else {}
         said = words(ignored, REASON)
-        self._settle("succeeded", following=following, silent=True, reason=f"ignored: {said}", as_expected=1)
+        stored = record.stored(self.task) if self.attempt.stored else None
+        told = {"told": None if stored is None else 1, "meta": stored}
+        self._settle("succeeded", following=following, silent=True, reason=f"ignored: {said}", as_expected=1, **told)
         raise Ignore(said) from None
 
     def fail(self, error: BaseException) -> NoReturn:
@@ -121,12 +126,21 @@ class Settlement:
         """The body rejected its message: put back, or failed."""
         said = "" if reject.reason is None else words(reject.reason, REASON)
         if reject.requeue:
-            self._settle("requeue", reason=f"rejected and put back: {said}")
-            raise Ignore("put back") from None
+            said = self._put_back(said)
         failure = reject.reason if isinstance(reject.reason, BaseException) else AnpError(f"Rejected: {said}")
         hide(failure, secrets_of(self.task))
         self._fail_for_good(f"rejected: {said}", failure)
         raise Reject(said) from None
+
+    def _put_back(self, said: str) -> str:
+        """The run waits, longer each time, and is delivered again; returns why not, once it was too often."""
+        attempt, ledger = self.attempt, self.task.ledger
+        before = int(attempt.ask(ledger.store.read, "hget", ledger.row_key(attempt.run_id), "requeues") or 0)
+        again = decide(PUT_BACK, Reject(), before)
+        if isinstance(again, Again):
+            self._settle("requeue", reason=f"rejected and put back: {said}", delay=int(again.delay * 1000))
+            raise Ignore("put back") from None
+        return f"put back {before} times: {said}"
 
     def park(self, error: BadInput) -> NoReturn:
         """The stored input fits the task no more."""

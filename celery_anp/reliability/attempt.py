@@ -66,6 +66,8 @@ class Attempt:
     told_by: Literal["settle", "child", "upkeep"] = "settle"
     #: What follows in its canvas, as its row knows it; empty where nothing does.
     links: Mapping[str, Any] = field(default_factory=dict)
+    #: Its body has stored a state of its own in Celery's result.
+    stored: bool = False
     #: How often it has added a part to its chord.
     added: int = 0
     _steps: dict[str, str] | None = field(default=None)

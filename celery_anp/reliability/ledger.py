@@ -177,9 +177,9 @@ class Ledger(Reader):
             outcome: how it ended.
             meta: Celery's record, as its backend encodes it; empty for none.
             **data: `reason`, `result` and `error` (JSON text), `partial` (1 where that is not the whole result),
-                `as_expected` (0 or 1), `delay` (ms until a retry), `message` (with a changed input), its `seal`,
-                `linked` (whether that message carries links), `child_tells` (whether the caller tells Celery's backend
-                of it).
+                `as_expected` (0 or 1), `delay` (ms until a retry, or until it is put back), `message` (with a changed
+                input), its `seal`, `linked` (whether that message carries links), `child_tells` (whether the caller
+                tells Celery's backend of it), `told` (whether its body has told that itself).
 
         Returns:
             The state the run has now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 
-from celery_anp.errors import LimitExceeded, RunEnded
+from celery_anp.errors import AnpError, LimitExceeded, RunEnded
 from celery_anp.local.embedded.server import RedisServer
+from celery_anp.reliability.retry import PUT_BACK
 from tests.support import results_project
 from tests.support.eventually import eventually
 from tests.support.stack import Stack, on_empty_redis
@@ -40,6 +42,11 @@ class Team:
         self.worker = stack.worker(app=name, concurrency=4)
         self.app: Celery = results_project.made(stack.redis_url, backend, conf)
 
+    @cached_property
+    def guarded(self) -> Celery:
+        """The project itself, as a producer of its own has it."""
+        return results_project.imported(self.stack.folder)
+
     def call(self, *args: Any, name: str = "ends", **options: Any) -> AsyncResult:
         """A call of one of its tasks."""
         return self.app.send_task(name, args, **options)
@@ -57,7 +64,8 @@ def at_work(folder: Path, way: str) -> Iterator[Team]:
         other = stack.redis_url.rpartition("/")[0] + "/5"
         made = Team(stack, backend.format(redis=stack.redis_url, other=other, folder=folder), conf)
         yield made
-        made.app.close()
+        for app in (made.app, made.guarded):  # a result that outlives Redis has nothing to unsubscribe from
+            app.backend.remove_pending_result = lambda result: result
 
 
 @pytest.fixture(params=WAYS)
@@ -80,7 +88,8 @@ def test_every_end_is_told_to_who_waits(team: Team) -> None:
     dies = team.call("dies")
     expired = team.call("never", expires=0.2, countdown=0.5)
     succeeds, fails = team.call("works"), team.call("fails")
-    large = team.call("large")
+    large, ignores = team.call("large"), team.call("ignores")
+    tells, tells_failure = team.call("tells"), team.call("tells a failure")
     linked = team.call("works", link=team.app.signature("after"))
     assert succeeds.get(timeout=20) == ["works", 1]
     with pytest.raises(ValueError, match="fails"):
@@ -98,10 +107,15 @@ def test_every_end_is_told_to_who_waits(team: Team) -> None:
     with pytest.raises(RunEnded, match="took its worker down too often"):
         dies.get(timeout=30)
     assert len(large.get(timeout=20)) == 300_000
+    assert ignores.get(timeout=20) is None
     assert [team.began(one) for one in (succeeds, fails, linked, waits, limited)] == [1] * 5
     eventually(lambda: team.stack.lines("after", value=["works", 1]), 20, "what is linked")
     assert len(team.stack.lines("after")) == 1
-    eventually(lambda: not ledger.store.client.zcard(ledger.store.key("links")), 10, "nothing left to tell")
+    eventually(lambda: not ledger.store.client.zcard(ledger.store.key("links")), 20, "nothing left to tell")
+    assert {team.stack.ends(one.id).state for one in (tells, tells_failure)} == {"succeeded"}
+    assert (tells.state, tells.info) == ("HALTED", {"at": 7})
+    with pytest.raises(KeyError, match="as told"):
+        tells_failure.get(timeout=5)
 
 
 def test_a_large_result_is_kept_whole_for_who_waits_and_begun_in_its_row(plain: Team) -> None:
@@ -140,7 +154,7 @@ def test_a_result_that_nobody_keeps_may_be_anything(plain: Team, name: str, how:
 
 @pytest.mark.parametrize(("name", "ignore", "kept"), [("ends", True, False), ("ignored", False, True)])
 def test_a_call_says_whether_its_result_is_kept(plain: Team, name: str, ignore: bool, kept: bool) -> None:
-    guarded = results_project.imported(plain.stack.folder)
+    guarded = plain.guarded
     for called in (
         plain.call("works", name=name, ignore_result=ignore),
         guarded.send_task(name, ("works",), ignore_result=ignore),
@@ -150,3 +164,28 @@ def test_a_call_says_whether_its_result_is_kept(plain: Team, name: str, ignore: 
         assert plain.stack.ledger.store.client.exists(f"celery-task-meta-{called.id}") == kept
         if kept:
             assert called.get(timeout=5) == "works"
+
+
+def test_errors_of_a_task_whose_result_nobody_keeps_are_kept_where_it_says_so(plain: Team) -> None:
+    with pytest.raises(KeyError, match="as asked"):
+        plain.call("as asked", name="ignored but for errors").get(timeout=20)
+
+
+def test_a_run_that_has_itself_put_back_comes_again_after_growing_pauses_and_knows_it(plain: Team) -> None:
+    run = plain.stack.ends(plain.call("put back").id)
+    assert (run.state, run.attempts) == ("succeeded", 3)
+    assert [line["again"] for line in plain.stack.lines("delivered")] == [False, True, True]
+    put_back = [step.time for step in run.history if "put back: not yet" in step.reason]
+    began = [step.time for step in run.history if step.after == "running"]
+    assert (began[1] - put_back[0]).total_seconds() >= 1
+    assert (began[2] - put_back[1]).total_seconds() >= 2
+
+
+def test_a_run_that_has_itself_put_back_too_often_fails(plain: Team) -> None:
+    ledger, called = plain.stack.ledger, plain.call("put back for ever", countdown=300)
+    eventually(lambda: ledger.find(called.id), 10, "its row")
+    ledger.store.client.hset(ledger.row_key(called.id), "requeues", PUT_BACK.max)
+    ledger.store.client.zadd(ledger.store.key("delayed"), {called.id: 1})
+    with pytest.raises(AnpError, match="put back 20 times: never"):
+        called.get(timeout=20)
+    assert plain.began(called) == 1

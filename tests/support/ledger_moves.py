@@ -162,8 +162,12 @@ class Moves(Model):
             self._turn(row, "delayed")
             self.to_time(row, self.now + delay)
         elif outcome == "requeue":
-            row.state = "queued"
-            self.to_queue(row)
+            if delay:
+                self._turn(row, "delayed")
+                self.to_time(row, self.now + delay)
+            else:
+                row.state = "queued"
+                self.to_queue(row)
         elif outcome == "parked":
             self.park(row)
         elif outcome == "rolled_back":

@@ -13,6 +13,7 @@ TEXT = """
 import json, os, time
 
 from tests.support.results_project import made
+from celery.exceptions import Ignore, Reject
 from celery_anp import Retries, guard
 from pydantic import BaseModel
 
@@ -28,7 +29,7 @@ def note(event, **fields):
         file.write(json.dumps({{"event": event, **fields}}) + "\\n")
 
 
-@app.task(name="ends", bind=True, retries=Retries(max=0))
+@app.task(name="ends", bind=True, shared=False, retries=Retries(max=0))
 def ends(self, how):
     note("began", how=how, run=self.request.id)
     if how == "sleeps":
@@ -39,6 +40,21 @@ def ends(self, how):
         time.sleep(0.05)
     if how in ("fails", "waits"):
         raise ValueError(how)
+    if how == "tells":
+        self.update_state(state="HALTED", meta={{"at": 7}})
+        raise Ignore("told it itself")
+    if how == "tells a failure":
+        told = {{"exc_type": "KeyError", "exc_module": "builtins", "exc_message": ["as told"]}}
+        self.update_state(state="FAILURE", meta=told)
+        raise Ignore("told it itself")
+    if how == "ignores":
+        raise Ignore("says nothing")
+    if how == "put back":
+        note("delivered", again=bool(self.request.delivery_info.get("redelivered")))
+        if len(open({journal!r}).read().split("delivered")) < 4:
+            raise Reject("not yet", requeue=True)
+    if how == "put back for ever":
+        raise Reject("never", requeue=True)
     if how == "large":
         return "é" * 300_000
     if how == "huge":
@@ -48,17 +64,22 @@ def ends(self, how):
     return [how, 1]
 
 
-@app.task(name="ignored", ignore_result=True)
+@app.task(name="ignored", shared=False, ignore_result=True)
 def ignored(how):
     return Order(number=1) if how == "model" else object() if how == "object" else how
 
 
-@app.task(name="ignored and typed", ignore_result=True, typed=True)
+@app.task(name="ignored but for errors", shared=False, ignore_result=True, store_errors_even_if_ignored=True)
+def ignored_but_for_errors(how):
+    raise KeyError(how)
+
+
+@app.task(name="ignored and typed", shared=False, ignore_result=True, typed=True)
 def ignored_and_typed(how: str):
     return ignored(how)
 
 
-@app.task(name="after")
+@app.task(name="after", shared=False)
 def after(value, note_of=None):
     note("after", value=value)
     return value
@@ -101,11 +122,12 @@ def write(folder: Path, url: str, backend: str, conf: dict[str, Any]) -> str:
     return "kept_results"
 
 
-def imported(folder: Path) -> Any:
+def imported(folder: Path) -> Celery:
     """The guarded app of the project that `write` has written."""
     spec = importlib.util.spec_from_file_location("kept_results", folder / "kept_results.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.app
+    app: Celery = module.app
+    return app

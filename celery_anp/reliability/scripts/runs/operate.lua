@@ -28,7 +28,7 @@ if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tic
   revive(id)
   forget_end(id)
   unset(id, 'error', 'as_expected', 'partial', 'failed_as', 'failed_why', 'ended', 'deadline', 'counted')
-  set(id, 'failures', 0, 'loss_points', 0, 'settled', '')
+  set(id, 'failures', 0, 'requeues', 0, 'loss_points', 0, 'settled', '')
   if get(id, 'lock') ~= '' and get(id, 'overlap') ~= 'allow_all' then set(id, 'overlap', 'buffer_all', 'limit', 1e6) end
   enter(id, 'queued', reason)
   ready(id, true)

@@ -6,7 +6,7 @@
 --   links           zset    its child tells Celery's backend itself: nobody else does for a grace
 -- Arguments: id, node, fence, outcome (succeeded, failed, retry, requeue, cancelled, rolled_back, rollback_retry,
 --   rollback_failed, parked), JSON { reason, result, partial, error, as_expected, delay, message, seal, linked,
---   child_tells }, Celery's record as its backend encodes it, or ''
+--   child_tells, told }, Celery's record as its backend encodes it, or ''
 -- Answer: { state }, or { 'refused', state } to who does not own the run (any more); a replay gets the first answer
 
 local id, node, fence, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -23,6 +23,7 @@ if data.partial then set(id, 'partial', data.partial) end
 if data.error then set(id, 'error', data.error) end
 if data.as_expected then set(id, 'as_expected', data.as_expected) end
 if data.linked then set(id, 'linked', data.linked) end
+if data.told then unset(id, 'by_backend') end
 if data.message then set(id, 'message', data.message, 'seal', data.seal or '') end
 local cancel = get(id, 'cancel')
 if cancel ~= '' and (outcome == 'retry' or outcome == 'requeue' or outcome == 'failed') then
@@ -40,8 +41,14 @@ elseif outcome == 'retry' then
   if meta ~= '' then publish(id, meta) end
   to_time(id, NOW + tonumber(data.delay))
 elseif outcome == 'requeue' then
-  enter(id, 'queued', reason, node)
-  to_queue(id, true)
+  set(id, 'requeues', number(id, 'requeues') + 1)
+  if (tonumber(data.delay) or 0) > 0 then
+    enter(id, 'delayed', reason, node)
+    to_time(id, NOW + tonumber(data.delay))
+  else
+    enter(id, 'queued', reason, node)
+    to_queue(id, true)
+  end
 elseif outcome == 'parked' then
   park(id, reason, node)
 elseif outcome == 'rolled_back' then
