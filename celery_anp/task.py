@@ -29,6 +29,7 @@ from celery_anp.execution.settlement import Settlement
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Begun
 from celery_anp.reliability.rollback import UndoLog
+from celery_anp.reliability.run import moment
 from celery_anp.security import UNDO_ENTRY_LIMIT
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.message import PLAIN, STAMP, check_size, read_back
@@ -56,7 +57,7 @@ class ReliableTask(DeclaredTask):
         Raises:
             BadUsage: in a run; outside of one Celery's own holds.
         """
-        if self.attempt is None:
+        if self.anp_attempt is None:
             return super().replace(sig)
         raise BadUsage(
             f"{self.run_id} cannot be replaced by {sig}: its id has this run's row",
@@ -66,17 +67,17 @@ class ReliableTask(DeclaredTask):
 
     def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
         """Celery's own; a part has the same id in each attempt, and is counted once."""
-        if self.attempt is not None:
-            self.attempt.added += 1
-            sig.set(task_id=links.derived(f"{self.run_id}/added/{self.attempt.added}"))
+        if self.anp_attempt is not None:
+            self.anp_attempt.added += 1
+            sig.set(task_id=links.derived(f"{self.run_id}/added/{self.anp_attempt.added}"))
         return super().add_to_chord(sig, lazy)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Celery's tracer calls this in the worker's child; anyone else gets the plain body."""
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
-        if self.request.is_eager or self.attempt:
-            if not self.attempt:
+        if self.request.is_eager or self.anp_attempt:
+            if not self.anp_attempt:
                 self._start(args, kwargs)
             return self.run(*args, **kwargs)
         begun = self._begin(args, kwargs)
@@ -93,7 +94,7 @@ class ReliableTask(DeclaredTask):
         """An attempt from its input to its settled end; what leaves here is what Celery shall see."""
         args, kwargs = self._stored(begun, args, kwargs)
         ends.attempt.links = links.links_of(self.request)
-        self.request.attempt = ends.attempt
+        self.request.anp_attempt = ends.attempt
         if begun.kind == "rollback":
             self._roll_back(ends, args, kwargs)
         self._tell_started()
@@ -154,6 +155,7 @@ class ReliableTask(DeclaredTask):
         if begun.message:
             args, kwargs = delivered.replaced(self.request, read_back(begun.message))
         self.request.retries = begun.failures
+        self.request.eta, self.request.expires = map(_told, (begun.due, begun.deadline))
         if begun.attempt > begun.failures + 1:  # one was lost, or put back
             self.request.delivery_info = {**(self.request.delivery_info or {}), "redelivered": True}
         return tuple(args), dict(kwargs)
@@ -220,17 +222,17 @@ class ReliableTask(DeclaredTask):
             BadUsage: `countdown` or `eta` is no time within a century.
             BadInput, LimitExceeded: the changed input does not fit.
         """
-        if not self.attempt:
+        if not self.anp_attempt:
             return super().retry(args, kwargs, exc, throw, eta, countdown, max_retries, **options)
         most = self.max_retries if max_retries is None else max_retries
-        if most is not None and self.attempt.failures >= most:
+        if most is not None and self.anp_attempt.failures >= most:
             raise exc or self.MaxRetriesExceededError(f"{self.run_id} was retried {most} times")
         pause = self.default_retry_delay if countdown is None and eta is None else countdown
         delay = seconds_until(pause, eta)
         again = Retry(exc=exc, when=eta or pause)
         again.delay = delay
         if args is not None or kwargs is not None:
-            again.changed = self._changed(self.attempt, args, kwargs)
+            again.changed = self._changed(self.anp_attempt, args, kwargs)
         if throw:
             raise again
         return again
@@ -245,3 +247,9 @@ class ReliableTask(DeclaredTask):
         changed = message.with_body([list(checked.args), checked.kwargs, message.body[2]])
         check_size(self.name, len(json.dumps(changed.headers)) + len(json.dumps(changed.body)))
         return changed.text(json.dumps)
+
+
+def _told(time: int) -> str | None:
+    """A time of the ledger (ms) as Celery's requests have one; None for none."""
+    found = moment(time)
+    return found.isoformat() if found else None

@@ -147,7 +147,7 @@ class LedgerResults:
 
 def attempt_of(request: Any) -> Attempt | None:
     """The attempt that a request is, or None."""
-    found = getattr(request, "attempt", None)
+    found = getattr(request, "anp_attempt", None)
     return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
 

@@ -162,8 +162,8 @@ class Ledger(Reader):
         word, *answer = self.store.call("begin", run_id, node, child, token, seal, used)
         if word == "no":
             return str(answer[0])
-        fence, attempt, failures, kind, message = answer
-        return Begun(int(fence), int(attempt), int(failures or 0), kind, message)
+        fence, attempt, failures, kind, message, due, deadline = answer
+        return Begun(int(fence), int(attempt), int(failures or 0), kind, message, int(due or 0), int(deadline or 0))
 
     def settle(
         self, run_id: str, node: str, fence: int, outcome: Outcome, *, meta: str | bytes = b"", **data: Any

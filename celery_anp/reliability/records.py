@@ -162,6 +162,9 @@ class Begun:
     kind: Literal["run", "rollback"]
     #: The row's own message for who came with another one, else empty.
     message: str
+    #: When it became due, where it waited for a time, and its deadline (ms); 0 for none.
+    due: int = 0
+    deadline: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,15 @@ def test_a_run_that_has_itself_put_back_too_often_fails(plain: Team) -> None:
     with pytest.raises(AnpError, match="put back 20 times: never"):
         called.get(timeout=20)
     assert plain.began(called) == 1
+
+
+def test_a_body_reads_its_times_as_celerys_and_names_of_its_own(plain: Team) -> None:
+    assert plain.call(name="says").get(timeout=20) == ["theirs", None, None, None]
+    eta, expires = datetime.now(UTC) + timedelta(seconds=1), datetime.now(UTC) + timedelta(seconds=60)
+    called = plain.guarded.send_task("says", (True,), eta=eta, expires=expires, headers={"attempt": 3})
+    *own, again, until = called.get(timeout=20)
+    (first,) = (line["said"] for line in plain.stack.lines("says"))
+    assert own == first[:2] == ["theirs", 3]
+    assert abs(datetime.fromisoformat(first[2]) - eta) < timedelta(milliseconds=2)
+    assert datetime.fromisoformat(again) >= eta + timedelta(seconds=1)
+    assert abs(datetime.fromisoformat(until) - expires) < timedelta(milliseconds=2)

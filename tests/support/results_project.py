@@ -13,6 +13,7 @@ TEXT = """
 import json, os, time
 
 from tests.support.results_project import made
+from celery import Task
 from celery.exceptions import Ignore, Reject
 from celery_anp import Retries, guard
 from pydantic import BaseModel
@@ -77,6 +78,19 @@ def ignored_but_for_errors(how):
 @app.task(name="ignored and typed", shared=False, ignore_result=True, typed=True)
 def ignored_and_typed(how: str):
     return ignored(how)
+
+
+class Counted(Task):
+    attempt = "theirs"
+
+
+@app.task(name="says", base=Counted, bind=True, shared=False, max_retries=2)
+def says(self, retry=False):
+    said = [self.attempt, getattr(self.request, "attempt", None), self.request.eta, self.request.expires]
+    if retry and not self.request.retries:
+        note("says", said=said)
+        raise self.retry(countdown=1)
+    return said
 
 
 @app.task(name="after", shared=False)
