@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +202,14 @@ def test_a_body_reads_its_times_as_celerys_and_names_of_its_own(plain: Team) -> 
     assert abs(datetime.fromisoformat(first[2]) - eta) < timedelta(milliseconds=2)
     assert datetime.fromisoformat(again) >= eta + timedelta(seconds=1)
     assert abs(datetime.fromisoformat(until) - expires) < timedelta(milliseconds=2)
+
+
+def test_handlers_hear_of_a_failure_that_no_body_told(plain: Team) -> None:
+    limited, dies = plain.call("sleeps", time_limit=1), plain.call("dies")
+    for called, error in ((limited, "TimeLimitExceeded"), (dies, "WorkerLostError")):
+        assert plain.stack.ends(called.id, 40).state in ("failed", "quarantined")
+        (signal,) = eventually(partial(plain.stack.lines, "signal", run=called.id), 10, "the signal")
+        assert (signal["error"], signal["request"]) == (error, called.id)
+        assert signal["args"] == ["sleeps" if called is limited else "dies"]
+    assert [line["error"] for line in plain.stack.lines("hook", run=limited.id)] == ["TimeLimitExceeded"]
+    assert plain.began(dies) == 3

@@ -15,6 +15,7 @@ import json, os, time
 from tests.support.results_project import made
 from celery import Task
 from celery.exceptions import Ignore, Reject
+from celery.signals import task_failure
 from celery_anp import Retries, guard
 from pydantic import BaseModel
 
@@ -30,7 +31,17 @@ def note(event, **fields):
         file.write(json.dumps({{"event": event, **fields}}) + "\\n")
 
 
-@app.task(name="ends", bind=True, shared=False, retries=Retries(max=0))
+@task_failure.connect(weak=False)
+def failed(sender=None, task_id=None, exception=None, args=None, **_):
+    note("signal", run=task_id, error=type(exception).__name__, args=args, request=sender.request.id)
+
+
+class Hooked(Task):
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        note("hook", run=task_id, error=type(exc).__name__, args=args)
+
+
+@app.task(name="ends", base=Hooked, bind=True, shared=False, retries=Retries(max=0))
 def ends(self, how):
     note("began", how=how, run=self.request.id)
     if how == "sleeps":
