@@ -34,7 +34,12 @@ def adopt(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     request, app = task.request, task.app
     checked = task.contract.check(args, kwargs)
     hard, soft = request.timelimit or (None, None)
-    options = {"time_limit": hard, "soft_time_limit": soft, "ignore_result": is_ignored(task)}
+    options = {
+        "time_limit": hard,
+        "soft_time_limit": soft,
+        "ignore_result": is_ignored(task),
+        "reply_to": request.reply_to,
+    }
     message, queue, priority = built(task, request.id, checked, options)
     message.headers.update({name: getattr(request, name, None) for name in FAMILY})
     links.name_own(app, request)

@@ -30,6 +30,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "signed": ("{redis}", {"result_serializer": "signed"}),
     "on another database": ("{other}", {}),
     "pickled on another database": ("{other}", {"result_serializer": "pickle"}),
+    "as messages": ("rpc://", {}),
     "in SQL": ("db+sqlite:///{folder}/results.sqlite3", {}),
 }
 
@@ -114,7 +115,8 @@ def test_every_end_is_told_to_who_waits(team: Team) -> None:
     assert len(team.stack.lines("after")) == 1
     eventually(lambda: not ledger.store.client.zcard(ledger.store.key("links")), 20, "nothing left to tell")
     assert {team.stack.ends(one.id).state for one in (tells, tells_failure)} == {"succeeded"}
-    assert (tells.state, tells.info) == ("HALTED", {"at": 7})
+    if not team.app.conf.result_backend.startswith("rpc"):  # a message that has come is gone
+        assert (tells.state, tells.info) == ("HALTED", {"at": 7})
     with pytest.raises(KeyError, match="as told"):
         tells_failure.get(timeout=5)
 
