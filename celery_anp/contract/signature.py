@@ -101,7 +101,12 @@ class Contract:
     @cached_property
     def result(self) -> TypeAdapter[Any] | None:
         """The checker of the result, or None where nothing is declared."""
-        return TypeAdapter(self.hints["return"]) if self.typed and "return" in self.hints else None
+        if not self.typed or "return" not in self.hints:
+            return None
+        try:
+            return TypeAdapter(self.hints["return"])
+        except PydanticSchemaGenerationError:  # a class that pydantic does not know: it can tell one of its own
+            return TypeAdapter(self.hints["return"], config=ConfigDict(arbitrary_types_allowed=True))
 
     def fill(self, template: str, fields: Mapping[str, Any]) -> str:
         """A lock template over the canonical input, e.g. `warm:{site}`.

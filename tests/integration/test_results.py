@@ -215,3 +215,10 @@ def test_handlers_hear_of_a_failure_that_no_body_told(plain: Team) -> None:
         assert signal["args"] == ["sleeps" if called is limited else "dies"]
     assert [line["error"] for line in plain.stack.lines("hook", run=limited.id)] == ["TimeLimitExceeded"]
     assert plain.began(dies) == 3
+
+
+def test_a_typed_result_that_nobody_keeps_may_be_of_any_class(plain: Team) -> None:
+    fits, other = (plain.app.send_task("ignored and typed as a class", (how,)) for how in ("object", "no"))
+    run = plain.stack.ends(fits.id)
+    assert (run.state, str(run.result)[:22]) == ("succeeded", "<kept_results.Thing ob"), run.error
+    assert plain.stack.ends(other.id).state == "succeeded"

@@ -81,6 +81,15 @@ def ignored(how):
     return Order(number=1) if how == "model" else object() if how == "object" else how
 
 
+class Thing:
+    pass
+
+
+@app.task(name="ignored and typed as a class", shared=False, ignore_result=True, typed=True)
+def ignored_and_typed_as_a_class(how: str) -> Thing | str:
+    return Thing() if how == "object" else how
+
+
 @app.task(name="ignored but for errors", shared=False, ignore_result=True, store_errors_even_if_ignored=True)
 def ignored_but_for_errors(how):
     raise KeyError(how)
