@@ -33,6 +33,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "as messages": ("rpc://", {}),
     "in SQL": ("db+sqlite:///{folder}/results.sqlite3", {}),
 }
+DYING = ("tests.support.results_project:DyingOnce+{other}", dict[str, Any]())
 
 
 class Team:
@@ -60,7 +61,7 @@ class Team:
 
 @contextmanager
 def at_work(folder: Path, way: str) -> Iterator[Team]:
-    backend, conf = WAYS[way]
+    backend, conf = WAYS.get(way, DYING)
     with pytest.MonkeyPatch.context() as patch, on_empty_redis(folder) as stack:
         patch.setitem(os.environ, "ANP_TASKS", "")
         other = stack.redis_url.rpartition("/")[0] + "/5"
@@ -222,3 +223,11 @@ def test_a_typed_result_that_nobody_keeps_may_be_of_any_class(plain: Team) -> No
     run = plain.stack.ends(fits.id)
     assert (run.state, str(run.result)[:22]) == ("succeeded", "<kept_results.Thing ob"), run.error
     assert plain.stack.ends(other.id).state == "succeeded"
+
+
+def test_a_child_that_dies_before_it_stores_a_result_loses_none(redis_server: RedisServer, tmp_path: Path) -> None:
+    with at_work(tmp_path, "dying") as team:
+        called = team.call("works")
+        assert called.get(timeout=20) == ["works", 1]
+        assert team.began(called) == 1
+        assert team.stack.run(called.id).losses == 0
