@@ -59,11 +59,12 @@ class LedgerResults:
         if attempt.told_by != "child":
             return result
         try:
-            return self._store(task_id, result, state, **kw)
+            result = self._store(task_id, result, state, **kw)
+            attempt.told_by = "child, done"
         except Exception as error:
             log.warning("the result of %s is left to upkeep: %s", task_id, words(error, ERROR_LIMIT))
             attempt.told_by = "upkeep"
-            return result
+        return result
 
     def _store(self, task_id: str, result: Any, state: str, traceback: Any, request: Any, **kw: Any) -> Any:
         if isinstance(result, BaseException) and self._is_guarded(request):
@@ -134,9 +135,9 @@ class LedgerResults:
 
     def _confirm(self, request: Any) -> None:
         attempt = attempt_of(request)
-        if attempt is None or not attempt.settled or attempt.told_by == "upkeep":
+        if attempt is None or not attempt.settled or attempt.told_by in ("child", "upkeep"):
             return
-        if attempt.links or attempt.told_by == "child":
+        if attempt.links or attempt.told_by == "child, done":
             attempt.ledger.links_done(attempt.run_id)
 
     def process_cleanup(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import celery.app.task
 from celery.exceptions import SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
 from kombu.utils import json
@@ -17,9 +18,13 @@ from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.errors import BodyExited, LimitExceeded, RunEnded
 from celery_anp.redaction import cleared, secrets_of
 from celery_anp.security import ERROR_LIMIT, RESULT_BEGINNING, RESULT_LIMIT, ROW_RESULT_LIMIT
+from celery_anp.sending.message import STAMP
 from celery_anp.wording import cut, name_of, shown, speaks, trace, words
 
 log = get_task_logger(__name__)
+
+#: Whether a message says that its result is kept only where its call says so; older producers say it of every one.
+CALLS_SAY_IT = hasattr(celery.app.task, "get_actual_ignore_result")
 
 
 def tellable(error: BaseException) -> Exception:
@@ -71,6 +76,8 @@ def described(task: DeclaredTask, error: BaseException) -> str:
 def is_ignored(task: DeclaredTask) -> bool:
     """Whether Celery keeps no record of the current request: as its message says, else as its task does."""
     said = vars(task.request).get("ignore_result")
+    if said is False and not CALLS_SAY_IT and not getattr(task.request, STAMP, None):
+        said = None
     return bool(task.ignore_result if said is None else said)
 
 
