@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from celery import Celery, Task
 from celery.app import backends
+from celery.backends.base import DisabledBackend
 from celery.utils.imports import symbol_by_name
 from kombu.utils.url import parse_url
 
@@ -83,6 +84,18 @@ class GuardedApp(Celery):
         backend = self.conf.result_backend or ""
         return place(backend) == place(publisher.broker_url(self))
 
+    @cached_property
+    def results_by_backend(self) -> bool:
+        """Whether only Celery's backend can write a result that no worker made: elsewhere, or not as plain JSON."""
+        if isinstance(self.backend, DisabledBackend):
+            return False
+        return not (self.results_as_json and self.results_in_ledger) or bool(getattr(self.backend, "compression", None))
+
+    @cached_property
+    def results_as_json(self) -> bool:
+        """Whether Celery's results are kept, as JSON."""
+        return not isinstance(self.backend, DisabledBackend) and self.backend.content_type == "application/json"
+
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Every publish passes here: check the input, give the run its id, and let the row come first.
 
@@ -100,6 +113,8 @@ class GuardedApp(Celery):
             return self._send_unguarded(name, args, kwargs, options)
         self.ledger  # noqa: B018  it says first what of this app cannot be kept
         checked = task.contract.check(tuple(args or ()), dict(kwargs or {}))
+        if options.get("ignore_result") is None:  # by name; its message says it from now on
+            options["ignore_result"] = bool(task.ignore_result)
         call = called(task, checked, options)
         run_id = call.new.run_id
         if task.contract.secrets:

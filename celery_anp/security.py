@@ -13,8 +13,10 @@ INPUT_LIMIT = 256 * 1024
 #: Bytes of any message that a worker reads, also when it is unpacked, and its levels of lists and objects.
 MESSAGE_LIMIT = 16 * 1024 * 1024
 NESTING_LIMIT = 250
-#: Bytes of one result.
-RESULT_LIMIT = 256 * 1024
+#: Bytes of Celery's record of one result; of a result that its row keeps whole, and of the beginning of a larger one.
+RESULT_LIMIT = 16 * 1024 * 1024
+ROW_RESULT_LIMIT = 256 * 1024
+RESULT_BEGINNING = 8 * 1024
 #: Bytes of one undo entry, and of all undo entries of a run.
 UNDO_ENTRY_LIMIT = 64 * 1024
 UNDO_LIMIT = 4 * 1024 * 1024

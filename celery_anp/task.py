@@ -24,10 +24,12 @@ from celery_anp.contract.signature import Checked
 from celery_anp.errors import BadInput, BadRequest, LedgerUnavailable, LostOwnership, Refused
 from celery_anp.execution import children, delivered, foreign, identity
 from celery_anp.execution.children import is_ending
+from celery_anp.execution.record import is_ignored, is_kept_as_json
 from celery_anp.execution.settlement import Settlement
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Begun
 from celery_anp.reliability.rollback import UndoLog
+from celery_anp.reliability.run import moment
 from celery_anp.security import UNDO_ENTRY_LIMIT
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.message import PLAIN, STAMP, check_size, read_back
@@ -56,23 +58,23 @@ class ReliableTask(DeclaredTask):
             Replaced: always, in a run; outside of one Celery's own holds.
             BadUsage: the run has undo entries that only this task knows.
         """
-        if self.attempt is None:
+        if self.anp_attempt is None:
             return super().on_replace(sig)
-        raise replacing.checked(self, self.attempt, sig)
+        raise replacing.checked(self, self.anp_attempt, sig)
 
     def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
         """Celery's own; a part has the same id in each attempt, and is counted once."""
-        if self.attempt is not None:
-            self.attempt.added += 1
-            sig.set(task_id=signatures.derived(f"{self.run_id}/added/{self.attempt.added}"))
+        if self.anp_attempt is not None:
+            self.anp_attempt.added += 1
+            sig.set(task_id=signatures.derived(f"{self.run_id}/added/{self.anp_attempt.added}"))
         return super().add_to_chord(sig, lazy)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Celery's tracer calls this in the worker's child; anyone else gets the plain body."""
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
-        if self.request.is_eager or self.attempt:
-            if not self.attempt:
+        if self.request.is_eager or self.anp_attempt:
+            if not self.anp_attempt:
                 self._start(args, kwargs)
             return self.run(*args, **kwargs)
         begun = self._begin(args, kwargs)
@@ -89,7 +91,7 @@ class ReliableTask(DeclaredTask):
         """An attempt from its input to its settled end; what leaves here is what Celery shall see."""
         args, kwargs = self._stored(begun, args, kwargs)
         ends.attempt.links = links.links_of(self.request)
-        self.request.attempt = ends.attempt
+        self.request.anp_attempt = ends.attempt
         if begun.kind == "rollback":
             self._roll_back(ends, args, kwargs)
         self._tell_started()
@@ -97,7 +99,7 @@ class ReliableTask(DeclaredTask):
         try:
             self._start(args, kwargs)
             value = self._body(*checked.args, **checked.values)
-            result = self.contract.check_result(value)
+            result = self.contract.check_result(value, as_json=is_kept_as_json(self))
             as_expected = bool(self.confirm(value)) if self.confirm else True
         except Retry as retry:
             ends.retry(retry)
@@ -152,6 +154,9 @@ class ReliableTask(DeclaredTask):
         if begun.message:
             args, kwargs = delivered.replaced(self.request, read_back(begun.message))
         self.request.retries = begun.failures
+        self.request.eta, self.request.expires = map(_told, (begun.due, begun.deadline))
+        if begun.attempt > begun.failures + 1:  # one was lost, or put back
+            self.request.delivery_info = {**(self.request.delivery_info or {}), "redelivered": True}
         return tuple(args), dict(kwargs)
 
     def _ask_to_begin(self, run_id: str, token: str) -> Begun | str:
@@ -161,7 +166,7 @@ class ReliableTask(DeclaredTask):
     def _tell_started(self) -> None:
         """What Celery stores where `track_started` asks for it."""
         request = self.request
-        if self.track_started and not request.ignore_result:
+        if self.track_started and not is_ignored(self):
             about = {"pid": os.getpid(), "hostname": request.hostname}
             try:
                 self.backend.store_result(request.id, about, "STARTED", request=request)
@@ -216,17 +221,17 @@ class ReliableTask(DeclaredTask):
             BadUsage: `countdown` or `eta` is no time within a century.
             BadInput, LimitExceeded: the changed input does not fit.
         """
-        if not self.attempt:
+        if not self.anp_attempt:
             return super().retry(args, kwargs, exc, throw, eta, countdown, max_retries, **options)
         most = self.max_retries if max_retries is None else max_retries
-        if most is not None and self.attempt.failures >= most:
+        if most is not None and self.anp_attempt.failures >= most:
             raise exc or self.MaxRetriesExceededError(f"{self.run_id} was retried {most} times")
         pause = self.default_retry_delay if countdown is None and eta is None else countdown
         delay = seconds_until(pause, eta)
         again = Retry(exc=exc, when=eta or pause)
         again.delay = delay
         if args is not None or kwargs is not None:
-            again.changed = self._changed(self.attempt, args, kwargs)
+            again.changed = self._changed(self.anp_attempt, args, kwargs)
         if throw:
             raise again
         return again
@@ -241,3 +246,9 @@ class ReliableTask(DeclaredTask):
         changed = message.with_body([list(checked.args), checked.kwargs, message.body[2]])
         check_size(self.name, len(json.dumps(changed.headers)) + len(json.dumps(changed.body)))
         return changed.text(json.dumps)
+
+
+def _told(time: int) -> str | None:
+    """A time of the ledger (ms) as Celery's requests have one; None for none."""
+    found = moment(time)
+    return found.isoformat() if found else None

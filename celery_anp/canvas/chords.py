@@ -125,7 +125,7 @@ class PatientChords:
         told_again = isinstance(self, RedisBackend) and isinstance(self.app.tasks.get(request.task), DeclaredTask)
         if told_again and request.chord:
             request.chord = links.separate_body(self.app, request.chord)
-            if not COUNTS_ONCE and getattr(request, "attempt", None) is None:
+            if not COUNTS_ONCE and getattr(request, "anp_attempt", None) is None:
                 self._uncount(request)
         counting = COUNTING.set(Counting(request.group) if told_again else None)
         try:

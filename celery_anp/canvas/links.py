@@ -23,12 +23,12 @@ from kombu.exceptions import OperationalError
 from kombu.utils import json
 from redis.exceptions import RedisError
 
-from celery_anp.canvas import signatures
+from celery_anp.canvas import ends, signatures
 from celery_anp.errors import BadRequest, LedgerFull, LedgerUnavailable, RunEnded
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
 from celery_anp.reliability.store import translate
-from celery_anp.sending.message import LINKS, read_back
+from celery_anp.sending.message import KEPT, LINKS, read_back
 
 log = get_logger(__name__)
 
@@ -43,7 +43,7 @@ def passes(error: BaseException | None) -> bool:
 
 
 def send(app: Any, ledger: Ledger, run_id: str) -> None:
-    """Send what follows an ended run, and confirm it.
+    """Send what follows an ended run, tell Celery's backend of it where no script can, and confirm it.
 
     While somebody holds Celery's claim to send a chord that the run takes part in, nothing is sent or confirmed: its
     holder may have died with it, and then the chord goes on once the claim is over.
@@ -57,27 +57,36 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
-    kept = ledger.store.read("hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why", "replacement"])
+    row = ledger.row_key(run_id)
+    asked = ["message", "failed_as", "failed_why", "by_backend", "partial", "replacement"]
+    kept = ledger.store.read("hmget", row, asked)
     if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return
     message = read_back(kept[0])
-    request = Context({**message.headers, **message.body[2], "called_directly": False, "delivery_info": {}})
-    if kept[3]:
-        _put_in_place(app, ledger, request, kept[3])
+    known = {**message.headers, **message.body[2], **{name: message.property(name) for name in KEPT}}
+    request = Context({**known, "called_directly": False, "delivery_info": {}})
+    if kept[5]:
+        _put_in_place(app, ledger, request, kept[5])
         ledger.links_placed(run_id)
         return
     if not run.final and run.state != "rolling_back":  # it has gone on as its replacement just now
         return
+    # Where a hook undid it, why it had failed is what is told, and what its canvas waits for.
+    state, reason, lost = kept[1] or run.state, kept[2] or run.reason, None
+    if kept[4] and run.state == "succeeded":
+        run, lost = ends.whole(app, run)
+    if kept[3]:
+        ends.tell(app, run, request, state, lost or reason, lost=bool(lost))
     if isinstance(app.backend, RedisBackend) and _is_claimed(app, request):
         log.info("a chord of %s is being sent: looking again", run_id)
         return
-    log.warning("sending the next links of %s, which is %s", run_id, run.state)
-    if run.state == "succeeded":
+    if links_of(request):
+        log.warning("sending the next links of %s, which is %s", run_id, run.state)
+    if run.state == "succeeded" and not lost:
         _go_on(app, request, run)
-    else:  # where a hook undid it, why it had failed is what its canvas waits for
-        error = RunEnded(f"{run.run_id} ended as {kept[1] or run.state}: {kept[2] or run.reason}")
-        _end(app, ledger, request, error)
+    else:
+        _end(app, ledger, request, RunEnded(f"{run.run_id} ended as {state}: {lost or reason}"))
     ledger.links_done(run_id)
 
 

@@ -1,7 +1,10 @@
 """Celery's results beside the ledger: settle stores them, so Celery's own store is left out.
 
-Limit: this holds where the result backend is the ledger's Redis. Anywhere else Celery stores the result itself, after
-settle, and a run that ends without its body (skipped, expired, reaped) leaves `.get()` waiting.
+This holds where the result backend is the ledger's Redis. Anywhere else the child stores the result as Celery does,
+after settle. What neither has stored, because the run ended without its body, its child died just then, or the backend
+did not answer, upkeep has the backend store (`ends`): so `.get()` returns wherever results are.
+
+Limit: a result too large for its row is lost with a child that dies between settle and that store.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from celery_anp.canvas.chords import PatientChords
 from celery_anp.contract.declaration import DeclaredTask
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.security import ERROR_LIMIT
-from celery_anp.wording import cut, end_of, shown
+from celery_anp.wording import cut, end_of, shown, words
 
 log = get_logger(__name__)
 
@@ -45,8 +48,26 @@ class LedgerResults:
         attempt = attempt_of(request)
         if state == STARTED and attempt is None and self._is_guarded(request):
             return result
-        if self.app.results_in_ledger and attempt is not None and attempt.settled:
+        if attempt is not None and not attempt.settled:
+            attempt.stored = attempt.stored or (task_id == attempt.run_id and state != STARTED)
+        if attempt is not None and attempt.settled:
+            return self._store_end(attempt, task_id, result, state, traceback=traceback, request=request, **kw)
+        return self._store(task_id, result, state, traceback=traceback, request=request, **kw)
+
+    def _store_end(self, attempt: Attempt, task_id: str, result: Any, state: str, **kw: Any) -> Any:
+        """The end of a settled run, where its child is to store it; upkeep does where that fails."""
+        if attempt.told_by != "child":
             return result
+        try:
+            result = self._store(task_id, result, state, **kw)
+            attempt.told_by = "child, done"
+        except Exception as error:
+            log.warning("the result of %s is left to upkeep: %s", task_id, words(error, ERROR_LIMIT))
+            attempt.told_by = "upkeep"
+        return result
+
+    def _store(self, task_id: str, result: Any, state: str, traceback: Any, request: Any, **kw: Any) -> Any:
+        attempt = attempt_of(request)
         if isinstance(result, BaseException) and state == FAILURE and (attempt is None or attempt.run_id != task_id):
             replacing.give_up(self.app.ledger, task_id, result)
         if isinstance(result, BaseException) and self._is_guarded(request):
@@ -89,31 +110,37 @@ class LedgerResults:
         """
         request: Any = kw.get("request")
         attempt = attempt_of(request)
-        if attempt is None or not attempt.settled or not attempt.links:
+        if attempt is None or not attempt.settled:
             super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
-            return
+        elif attempt.told_by != "upkeep":
+            self._mark_settled(attempt, task_id, exc, *args, **kw)
+
+    def _mark_settled(self, attempt: Attempt, task_id: str, exc: BaseException, *args: Any, **kw: Any) -> None:
+        request: Any = kw["request"]
         try:
-            if self._went_on(attempt, request):
+            if attempt.links and self._went_on(attempt):
                 return
-            links.fail_chain(self.app, attempt.ledger, request.chain, exc)
-            request.chain = None  # Celery would end only the first of each of its links
+            if attempt.links:
+                links.fail_chain(self.app, attempt.ledger, request.chain, exc)
+                request.chain = None  # Celery would end only the first of each of its links
             super().mark_as_failure(task_id, exc, *args, **kw)  # type: ignore[misc]
-            attempt.ledger.links_done(attempt.run_id)
+            self._confirm(request)
         except links.PASSING as error:
             log.warning("what follows %s is left to upkeep: %s", attempt.run_id, error)
 
-    def _went_on(self, attempt: Attempt, request: Any) -> bool:
-        """Send the links of a run that succeeded; where its result is kept elsewhere, keep it."""
+    def _went_on(self, attempt: Attempt) -> bool:
+        """Send the links of a run that succeeded, and store its result where no script can."""
         run = attempt.ledger.find(attempt.run_id)
         if run is None or run.state != "succeeded":
             return False
-        self.store_result(attempt.run_id, run.result, "SUCCESS", request=request)
         links.send(self.app, attempt.ledger, attempt.run_id)
         return True
 
     def _confirm(self, request: Any) -> None:
         attempt = attempt_of(request)
-        if attempt is not None and attempt.settled and attempt.links:
+        if attempt is None or not attempt.settled or attempt.told_by in ("child", "upkeep"):
+            return
+        if attempt.links or attempt.told_by == "child, done":
             attempt.ledger.links_done(attempt.run_id)
 
     def process_cleanup(self) -> None:
@@ -124,7 +151,7 @@ class LedgerResults:
 
 def attempt_of(request: Any) -> Attempt | None:
     """The attempt that a request is, or None."""
-    found = getattr(request, "attempt", None)
+    found = getattr(request, "anp_attempt", None)
     return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
 

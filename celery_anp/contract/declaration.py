@@ -50,39 +50,39 @@ class DeclaredTask(Task):
     # -- what a body uses -------------------------------------------------------------------------
 
     @property
-    def attempt(self) -> Attempt | None:
+    def anp_attempt(self) -> Attempt | None:
         """The attempt that is running here, or None on a direct call."""
-        found = getattr(self.request, "attempt", None)
+        found = getattr(self.request, "anp_attempt", None)
         return found if isinstance(found, Attempt) else None  # a message may have a header of that name
 
     @property
     def run_id(self) -> str | None:
         """The run's id, which is also Celery's task id."""
-        return self.attempt.run_id if self.attempt else None
+        return self.anp_attempt.run_id if self.anp_attempt else None
 
     @property
     def fence(self) -> int | None:
         """The attempt's fence, for fenced writes; None on a direct call."""
-        return self.attempt.fence if self.attempt else None
+        return self.anp_attempt.fence if self.anp_attempt else None
 
     @property
     def cancelled(self) -> bool:
         """Whether someone asked this run to end early."""
-        return self.attempt.cancelled if self.attempt else False
+        return self.anp_attempt.cancelled if self.anp_attempt else False
 
     def step(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Do a step once per run; see `Attempt.step`. A direct call just does it."""
-        return self.attempt.step(name, function, *args, **kwargs) if self.attempt else function(*args, **kwargs)
+        return self.anp_attempt.step(name, function, *args, **kwargs) if self.anp_attempt else function(*args, **kwargs)
 
     def undo(self, name: str, /, **data: Any) -> None:
         """Record how to undo an effect, before the effect; see `Attempt.undo`. A direct call records nothing."""
-        if self.attempt:
-            self.attempt.undo(name, data)
+        if self.anp_attempt:
+            self.anp_attempt.undo(name, data)
 
     def progress(self, done: float, total: float) -> None:
         """Tell how far the run is; see `Attempt.progress`."""
-        if self.attempt:
-            self.attempt.progress(done, total)
+        if self.anp_attempt:
+            self.anp_attempt.progress(done, total)
 
     def on_rollback(self, note: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare the rollback hook.
@@ -154,8 +154,8 @@ class DeclaredTask(Task):
         return (self.contract.fill(self.lock, fields) if self.lock else ""), self.overlap
 
     def meta_key(self, run_id: str) -> str:
-        """Celery's result key, where the ledger may write it."""
-        if self.ignore_result or not self.app.results_in_ledger:
+        """Celery's result key; empty where results are not on the ledger's Redis."""
+        if not self.app.results_in_ledger:
             return ""
         key = self.backend.get_key_for_task(run_id)
         return str(key.decode() if isinstance(key, bytes) else key)

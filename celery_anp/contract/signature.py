@@ -101,7 +101,12 @@ class Contract:
     @cached_property
     def result(self) -> TypeAdapter[Any] | None:
         """The checker of the result, or None where nothing is declared."""
-        return TypeAdapter(self.hints["return"]) if self.typed and "return" in self.hints else None
+        if not self.typed or "return" not in self.hints:
+            return None
+        try:
+            return TypeAdapter(self.hints["return"])
+        except PydanticSchemaGenerationError:  # a class that pydantic does not know: it can tell one of its own
+            return TypeAdapter(self.hints["return"], config=ConfigDict(arbitrary_types_allowed=True))
 
     def fill(self, template: str, fields: Mapping[str, Any]) -> str:
         """A lock template over the canonical input, e.g. `warm:{site}`.
@@ -223,17 +228,18 @@ class Contract:
         fields |= self._of_none(extra)
         return Checked((), {**travels, **extra}, fields, {**{n: values[n] for n in given}, **extra})
 
-    def check_result(self, value: Any) -> Any:
+    def check_result(self, value: Any, *, as_json: bool = True) -> Any:
         """Check a result and make it plain JSON.
 
         Args:
             value: what the body returned.
+            as_json: it is kept as JSON; what is not kept, or kept otherwise, need not be.
 
         Returns:
-            The value as JSON stores it.
+            The value as JSON stores it; as it is where it need not be JSON.
 
         Raises:
-            BadResult: it does not fit the return annotation, or is not JSON.
+            BadResult: it does not fit the return annotation, or is not JSON and shall be.
         """
         if isinstance(value, ResultBase):
             value = value.as_tuple()  # as Celery stores one
@@ -249,7 +255,11 @@ class Contract:
                 given=shown(first["input"]),
             ) from None
         except (PydanticSerializationError, TypeError, ValueError) as error:
+            if not as_json and isinstance(error, PydanticSerializationError):
+                return value
             raise self._cannot_keep(error) from None
+        if not as_json:
+            return value
         try:
             json.dumps(value)
         except SoftTimeLimitExceeded:

@@ -11,6 +11,7 @@ from celery.app.task import Context
 
 from celery_anp.canvas import links
 from celery_anp.execution.delivered import SEAL
+from celery_anp.execution.record import is_ignored
 from celery_anp.sending.call import timing_of
 from celery_anp.sending.draft import draft
 from celery_anp.sending.message import LINKS, built, written
@@ -33,7 +34,13 @@ def adopt(task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     request, app = task.request, task.app
     checked = task.contract.check(args, kwargs)
     hard, soft = request.timelimit or (None, None)
-    message, queue, priority = built(task, request.id, checked, {"time_limit": hard, "soft_time_limit": soft})
+    options = {
+        "time_limit": hard,
+        "soft_time_limit": soft,
+        "ignore_result": is_ignored(task),
+        "reply_to": request.reply_to,
+    }
+    message, queue, priority = built(task, request.id, checked, options)
     message.headers.update({name: getattr(request, name, None) for name in FAMILY})
     links.name_own(app, request)
     embed = {name: getattr(request, name, None) for name in LINKS}

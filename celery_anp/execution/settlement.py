@@ -8,7 +8,7 @@ gets plain exceptions of its own: a body's may be of a class that its main proce
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from celery.canvas import Signature
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
@@ -24,7 +24,6 @@ from celery_anp.errors import (
     BadResult,
     BadUsage,
     LedgerUnavailable,
-    LimitExceeded,
     LostOwnership,
     RunEnded,
 )
@@ -32,9 +31,8 @@ from celery_anp.execution import children, record
 from celery_anp.redaction import cleared, hide, secrets_of
 from celery_anp.reliability.attempt import Attempt
 from celery_anp.reliability.records import Outcome
-from celery_anp.reliability.retry import Again, decide
+from celery_anp.reliability.retry import PUT_BACK, Again, decide
 from celery_anp.reliability.rollback import ROLLBACK_RETRIES, UndoLog
-from celery_anp.security import RESULT_LIMIT
 from celery_anp.sending.call import seconds_until
 from celery_anp.sending.message import LINKS, check_size, read_back, seal
 from celery_anp.wording import cut, name_of, words
@@ -60,25 +58,33 @@ class Settlement:
     def succeed(self, result: Any, *, as_expected: bool) -> None:
         """The body is done, with a checked result."""
         try:
-            text, following = json.dumps(result), self._following()
+            following = self._following()
             meta = record.succeeded(self.task, result, following)
+            text, whole = record.of_row(result)
         except (AnpError, SoftTimeLimitExceeded) as error:
             self.fail(error)
         except Exception as error:  # a value's own, or a result backend's
             self.fail(BadResult(f"The result of {self.attempt.run_id} cannot be kept", given=words(error, REASON)))
-        if len(text) > RESULT_LIMIT:
-            too_large = f"The result of {self.attempt.run_id} is too large"
-            self.fail(LimitExceeded(too_large, expected=f"at most {RESULT_LIMIT} bytes", given=f"{len(text)} bytes"))
         reason = "" if as_expected else f"not as expected: {self.task.expects}"
-        told = {"reason": reason, "result": text, "as_expected": int(as_expected), "meta": meta}
-        self._settle("succeeded", following=following, **told)
+        told: dict[str, Any] = {
+            "reason": reason,
+            "result": text,
+            "partial": None if whole else 1,
+            "as_expected": int(as_expected),
+        }
+        self._settle("succeeded", following=following, meta=meta, **told)
 
     def ignore(self, ignored: Ignore) -> NoReturn:
-        """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs."""
+        """The body asked that nothing be made of it: as Celery does, nothing that is linked or chained to it runs.
+
+        A state that the body has stored itself stays what Celery says of the run.
+        """
         chord = self.task.request.chord
         following = {**dict.fromkeys(LINKS), "chord": chord} if chord else {}
         said = words(ignored, REASON)
-        self._settle("succeeded", following=following, reason=f"ignored: {said}", as_expected=1)
+        stored = record.stored(self.task) if self.attempt.stored else None
+        told = {"told": None if stored is None else 1, "meta": stored}
+        self._settle("succeeded", following=following, silent=True, reason=f"ignored: {said}", as_expected=1, **told)
         raise Ignore(said) from None
 
     def go_on_as(self, replacement: Signature) -> NoReturn:
@@ -139,12 +145,21 @@ class Settlement:
         """The body rejected its message: put back, or failed."""
         said = "" if reject.reason is None else words(reject.reason, REASON)
         if reject.requeue:
-            self._settle("requeue", reason=f"rejected and put back: {said}")
-            raise Ignore("put back") from None
+            said = self._put_back(said)
         failure = reject.reason if isinstance(reject.reason, BaseException) else AnpError(f"Rejected: {said}")
         hide(failure, secrets_of(self.task))
         self._fail_for_good(f"rejected: {said}", failure)
         raise Reject(said) from None
+
+    def _put_back(self, said: str) -> str:
+        """The run waits, longer each time, and is delivered again; returns why not, once it was too often."""
+        attempt, ledger = self.attempt, self.task.ledger
+        before = int(attempt.ask(ledger.store.read, "hget", ledger.row_key(attempt.run_id), "requeues") or 0)
+        again = decide(PUT_BACK, Reject(), before)
+        if isinstance(again, Again):
+            self._settle("requeue", reason=f"rejected and put back: {said}", delay=int(again.delay * 1000))
+            raise Ignore("put back") from None
+        return f"put back {before} times: {said}"
 
     def park(self, error: BadInput) -> NoReturn:
         """The stored input fits the task no more."""
@@ -219,8 +234,12 @@ class Settlement:
             seal=seal(changed or ""),
         )  # fmt: skip
 
-    def _settle(self, outcome: Outcome, *, following: dict[str, Any] | None = None, **data: Any) -> None:
-        kept = {name: value for name, value in data.items() if value not in (None, "")}
+    def _settle(
+        self, outcome: Outcome, *, following: dict[str, Any] | None = None, silent: bool = False, **data: Any
+    ) -> None:
+        kept = {name: value for name, value in data.items() if value not in (None, "", b"")}
+        if outcome in ("succeeded", "failed") and not silent and self._by_backend and not self._in_ledger:
+            kept["child_tells"] = 1
         if "reason" in kept:
             kept["reason"] = cleared(kept["reason"], values=secrets_of(self.task))
         try:
@@ -235,10 +254,32 @@ class Settlement:
             self._leave(error)
         children.says(0)
         self.attempt.settled = True
+        self.attempt.told_by = self._told_by(outcome, made="meta" in kept)
         if following is not None:
             self.attempt.links = following
         if outcome == "replaced" or (self.attempt.links and outcome in ("succeeded", "failed")):
             claims.begin(self.task.app, self.attempt.run_id)
+
+    @property
+    def _by_backend(self) -> bool:
+        return bool(self.task.app.results_by_backend) and not record.is_ignored(self.task)
+
+    @property
+    def _in_ledger(self) -> bool:
+        return bool(self.task.app.results_in_ledger)
+
+    def _told_by(self, outcome: Outcome, *, made: bool) -> Literal["settle", "child", "upkeep"]:
+        """Who tells Celery's backend of this end. A run that was cancelled meanwhile has another one."""
+        attempt, task = self.attempt, self.task
+        if outcome == "failed" and record.is_ignored(task) and task.store_errors_even_if_ignored:
+            return "child"
+        if not self._by_backend:
+            return "settle"
+        if outcome in ("failed", "retry") and attempt.ask(task.ledger.cancel_mark, attempt.run_id):
+            return "upkeep"
+        if not self._in_ledger:
+            return "child"
+        return "settle" if made else "upkeep"
 
     def _ask(self, outcome: Outcome, data: dict[str, Any]) -> str:
         """Settle; the soft time limit is the body's, and the body has ended."""

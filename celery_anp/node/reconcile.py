@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-from billiard.exceptions import TimeLimitExceeded
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.utils.log import get_logger
 from kombu.utils import json
 
 from celery_anp.errors import LostOwnership
 from celery_anp.execution import children
-from celery_anp.node import revoke
+from celery_anp.node import failures, revoke
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.records import Loss, Outcome
 from celery_anp.reliability.retry import Again, Retries, decide
@@ -33,6 +33,9 @@ What = Literal["child", "limit", "unknown", "other", "revoked"]
 OUTCOMES: dict[tuple[bool, bool], Outcome] = {
     (False, True): "retry", (False, False): "failed", (True, True): "rollback_retry", (True, False): "rollback_failed",
 }  # fmt: skip
+
+#: States of a run that is not tried again.
+ENDED = frozenset({"failed", "quarantined", "rolling_back"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,8 @@ class Reconciler:
             kind, reason = "shutdown", f"its worker was shut down: {reason}"
         state = self.ledger.lose(run_id, self._node, fence, kind, reason)
         log.log(40 if state == "quarantined" else 30, "%s: %s; the run is now %s", run_id, reason, state)
+        if kind == "child" and state in ENDED:
+            failures.tell(self.app, self.ledger, run_id, WorkerLostError(reason))
 
     def _too_long(self, report: Report, fence: int) -> None:
         """A hard time limit is a failure, tried again as the task's retries say."""
@@ -180,8 +185,8 @@ class Reconciler:
         rolling = run.state == "rolling_back"
         task = self.app.tasks.get(run.task)
         policy = ROLLBACK_RETRIES if rolling else getattr(task, "retries", Retries())
-        failures = run.rollback_failures if rolling else run.failures
-        again = decide(policy, TimeLimitExceeded(report.reason), failures)
+        failed = run.rollback_failures if rolling else run.failures
+        again = decide(policy, TimeLimitExceeded(report.reason), failed)
         error = {"type": "TimeLimitExceeded", "message": report.reason, "traceback": "", "retry_safe": None}
         data: dict[str, Any] = {"reason": f"{report.reason}; {again.reason}", "error": json.dumps(error)}
         if isinstance(again, Again):
@@ -192,3 +197,5 @@ class Reconciler:
             log.warning("%s", lost)
             return
         log.warning("%s: %s; the run is now %s", report.run_id, report.reason, state)
+        if state in ENDED and not rolling:
+            failures.tell(self.app, self.ledger, report.run_id, TimeLimitExceeded(report.reason))

@@ -17,6 +17,7 @@ from celery.worker import state as worker_state
 from kombu.utils.functional import maybe_list
 
 from celery_anp.errors import Refused
+from celery_anp.node import inspected
 from celery_anp.reliability.ledger import Ledger
 from celery_anp.reliability.run import Run
 
@@ -31,6 +32,7 @@ def install() -> None:
 def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **kwargs: Any) -> Any:
     """Revoke task by task id (or list of ids)."""
     ids = set(maybe_list(task_id) or ())
+    inspected.asked.update(ids)
     found = {run_id: cancel(state.app.ledger, run_id) for run_id in ids}
     runs = [run for run in found.values() if run is not None]
     if terminate:

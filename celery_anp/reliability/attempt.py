@@ -62,8 +62,12 @@ class Attempt:
     settled: bool = False
     #: Its end is not ours to tell any more: the run was taken over, or the ledger did not hear it.
     left: bool = False
+    #: Who tells Celery's backend of its end: settle has, its child does or has, or upkeep does.
+    told_by: Literal["settle", "child", "child, done", "upkeep"] = "settle"
     #: What follows in its canvas, as its row knows it; empty where nothing does.
     links: Mapping[str, Any] = field(default_factory=dict)
+    #: Its body has stored a state of its own in Celery's result.
+    stored: bool = False
     #: How often it has added a part to its chord.
     added: int = 0
     _steps: dict[str, str] | None = field(default=None)

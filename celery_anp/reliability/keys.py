@@ -41,7 +41,7 @@ KEYS = (
         ("keeping", "make_room", "planning", "prune")),
     Key("expiring", "zset", "id to time (ms) its row goes away", ("ending", "keeping", "planning")),
     Key("unique:<task>:<digest>", "string", "the run that calls with this input get, while it lives", ("planning",)),
-    Key("links", "zset", "id to time (ms): ended runs whose next links are not confirmed, and replaced ones",
+    Key("links", "zset", "id to time (ms): runs whose next links, record or replacement nobody has confirmed",
         ("ending", "index", "links", "settle")),
     Key("fence", "string", "the last fence given out", ("begin",)),
     Key("unreadable", "zset", "JSON { number, at, list, reason, bytes, text } of a message that no worker can read, by "

@@ -167,10 +167,12 @@ class Ledger(Reader):
         word, *answer = self.store.call("begin", run_id, node, child, token, seal, used)
         if word == "no":
             return str(answer[0])
-        fence, attempt, failures, kind, message = answer
-        return Begun(int(fence), int(attempt), int(failures or 0), kind, message)
+        fence, attempt, failures, kind, message, due, deadline = answer
+        return Begun(int(fence), int(attempt), int(failures or 0), kind, message, int(due or 0), int(deadline or 0))
 
-    def settle(self, run_id: str, node: str, fence: int, outcome: Outcome, **data: Any) -> str:
+    def settle(
+        self, run_id: str, node: str, fence: int, outcome: Outcome, *, meta: str | bytes = b"", **data: Any
+    ) -> str:
         """Settle an attempt.
 
         Args:
@@ -178,9 +180,12 @@ class Ledger(Reader):
             node: the node that began it.
             fence: the attempt's fence.
             outcome: how it ended.
-            **data: `reason`, `result` and `error` (JSON text), `as_expected` (0 or 1), `meta` (Celery's record),
-                `delay` (ms until a retry), `message` (with a changed input), its `seal`, `linked` (whether
-                that message carries links), `replacement` (JSON text), `apart` (whether it begins with other runs).
+            meta: Celery's record, as its backend encodes it; empty for none.
+            **data: `reason`, `result` and `error` (JSON text), `partial` (1 where that is not the whole result),
+                `as_expected` (0 or 1), `delay` (ms until a retry, or until it is put back), `message` (with a changed
+                input), its `seal`, `linked` (whether that message carries links), `child_tells` (whether the caller
+                tells Celery's backend of it), `told` (whether its body has told that itself), `replacement` (JSON
+                text), `apart` (whether it begins with other runs).
 
         Returns:
             The state the run has now.
@@ -191,7 +196,7 @@ class Ledger(Reader):
         """
         # half a letter, as in the name of a file that is no UTF-8: Redis reads no JSON with it, and nobody could settle
         text = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
-        state, *now = self.store.call("settle", run_id, node, fence, outcome, text)
+        state, *now = self.store.call("settle", run_id, node, fence, outcome, text, meta)
         if state == "refused":
             raise LostOwnership(
                 f"The late result of {run_id} was refused",

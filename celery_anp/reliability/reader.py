@@ -100,6 +100,12 @@ class Reader:
                     return found
         return found
 
+    def delayed(self, most: int) -> list[Run]:
+        """The runs that wait for a time, those that are due first."""
+        ids = self.store.read("zrange", self.store.key("delayed"), 0, most - 1)
+        rows = self.store.rows([self.row_key(run_id) for run_id in ids])
+        return [from_row(run_id, row) for run_id, row in zip(ids, rows, strict=True) if row.get("state") == "delayed"]
+
     def ids(self, wanted: Filter) -> list[str]:
         """The ids of all runs that are meant, the newest first; without their messages, so that many are soon read."""
         found: dict[str, None] = {}  # a page begins with what the last one had where rows have come meanwhile

@@ -42,6 +42,8 @@ class Message:
     held: bool = False
     #: Celery's event that it is sent, told by the script that plans the run.
     told: Told | None = None
+    #: Celery keeps a record of how the run ends.
+    recorded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,10 @@ class NewRun:
     hook: bool = False
     #: The task is not guarded: the run ends as sent once its message is out.
     unguarded: bool = False
-    #: Celery's result key.
+    #: Celery's result key; empty where no script can write it.
     meta_key: str = ""
+    #: Only Celery's backend can write a record that no worker made.
+    by_backend: bool = False
     #: None where it is only a decision, or while Celery is still to build it.
     message: Message | None = None
     timing: Timing = Timing()
@@ -172,6 +176,9 @@ class Begun:
     kind: Literal["run", "rollback"]
     #: The row's own message for who came with another one, else empty.
     message: str
+    #: When it became due, where it waited for a time, and its deadline (ms); 0 for none.
+    due: int = 0
+    deadline: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +266,8 @@ def spec_of(run: NewRun, keeping: Keeping) -> dict[str, Any]:
     """A run as the scripts plan it (planning.lua): what stands at its default is left out."""
     row: dict[str, Any] = {
         "task": run.task, "release": run.release, "hook": int(run.hook), "unguarded": int(run.unguarded),
-        "meta_key": run.meta_key, "stands_for": run.stands_for, "deadline": run.timing.deadline,
+        "meta_key": run.meta_key, "by_backend": int(run.by_backend), "stands_for": run.stands_for,
+        "deadline": run.timing.deadline,
         "lock": run.lock.name, "overlap": run.lock.overlap, "limit": run.lock.limit,
         "keep_short": keeping.short, "keep_long": keeping.long, "keep_rows": keeping.rows,
     }  # fmt: skip
@@ -287,7 +295,7 @@ def _of_message(message: Message | None) -> dict[str, Any]:
     return {
         "message": message.text, "seal": message.seal, "list": message.list, "queue": message.queue,
         "linked": int(message.linked), "by_kombu": int(message.by_kombu),
-    }  # fmt: skip
+    } | ({} if message.recorded else {"meta_key": "", "by_backend": 0})  # fmt: skip
 
 
 def _of_tick(tick: Tick | None) -> dict[str, Any]:

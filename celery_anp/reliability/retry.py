@@ -49,6 +49,10 @@ class Retries:
                 raise BadDeclaration(f"Retries: {name} cannot be used", expected=expected, given=shown(value))
 
 
+#: When a run that had itself put back, as Celery's `Reject(requeue=True)` asks, comes again: for a quarter of an hour.
+PUT_BACK = Retries(max=20, first=1.0, ceiling=60.0, jitter=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """Try again after `delay` seconds."""

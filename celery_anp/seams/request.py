@@ -1,7 +1,8 @@
 """How the worker's main process hears of an end that no body has told: a death, a hard time limit, a revocation.
 
-No hook of the task runs then. Celery would store an end that the ledger has not decided, so each is told to the lease
-thread, which reports it; the heartbeat would find a death anyway.
+Celery would store an end that the ledger has not decided, and call hooks for a run that is tried again. So each is told
+to the lease thread, which reports it, and tells handlers of a failure for good (`node.failures`); the heartbeat would
+find a death anyway.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def _on_top(mixed: type[Task]) -> type[Task]:
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             request = self.request
-            if request.called_directly or request.is_eager or self.attempt:
+            if request.called_directly or request.is_eager or self.anp_attempt:
                 return super().__call__(*args, **kwargs)
             return ReliableTask.__call__(self, *args, **kwargs)
 

@@ -15,7 +15,7 @@ from celery.worker import state
 from celery_anp.contract.complete import check_tasks
 from celery_anp.errors import AnpError
 from celery_anp.execution import children
-from celery_anp.node import revoke
+from celery_anp.node import inspected, revoke
 from celery_anp.node.lease import Lease
 from celery_anp.node.reconcile import Body
 from celery_anp.node.upkeep import Upkeep
@@ -51,6 +51,7 @@ class NodeStep(bootsteps.StartStopStep):
         """Registers with the ledger before the pool forks, so that every child knows its node."""
         app = worker.app
         revoke.install()
+        inspected.install()
         child_pipe.install()
         shrinking.install()
         billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = SHUTDOWN_LOOKS

@@ -145,17 +145,18 @@ def _text(task_id: Any) -> Any:
 
 
 def new_id(task: str, key: str | None) -> str:
-    """The id of a run by hand: `<task>#<idempotency key>`, or `<task>#<uuid7>` without one.
+    """The id of a run by hand: `<task>#<idempotency key>`, or a UUID (version 7), as Celery's own ids are.
 
     Raises:
         BadUsage: the key is no name.
     """
-    if key is not None and (not isinstance(key, str) or len(key) > KEY):
+    if key is None:
+        return str(uuid_utils.uuid7())
+    if not isinstance(key, str) or len(key) > KEY:
         expected = f"a text of at most {KEY} characters"
         raise BadUsage("The idempotency key cannot be used", expected=expected, given=shown(key))
-    if key is not None:
-        bounds.name(key, "The idempotency key", without="|")
-    return f"{task}#{uuid_utils.uuid7() if key is None else key}"
+    bounds.name(key, "The idempotency key", without="|")
+    return f"{task}#{key}"
 
 
 def _whole_milliseconds(unique_for: float | timedelta | None) -> int:

@@ -34,8 +34,8 @@ def draft(
     if not isinstance(task, DeclaredTask):
         return NewRun(run_id, task.name, unguarded=True, lock=LockUse(overlap="allow_all"), **about)
     return NewRun(
-        run_id, task.name, hook=task.has_rollback, meta_key=task.meta_key(run_id), lock=lock or lock_of(task, checked),
-        **about,
+        run_id, task.name, hook=task.has_rollback, meta_key=task.meta_key(run_id),
+        by_backend=task.app.results_by_backend, lock=lock or lock_of(task, checked), **about,
     )  # fmt: skip
 
 

@@ -157,7 +157,8 @@ def written(
         message.headers[PLAIN] = True
     text, linked = pack(message, queue, priority), any(message.body[2].get(name) for name in LINKS)
     where = list_key(queue, priority)
-    return Message(text, where, queue, seal(text), linked, by_kombu, held or by_kombu, told)
+    recorded = not message.headers.get("ignore_result")
+    return Message(text, where, queue, seal(text), linked, by_kombu, held or by_kombu, told, recorded)
 
 
 def built(

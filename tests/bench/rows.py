@@ -79,4 +79,4 @@ def _fill(task: Any, ledger: Ledger, size: int) -> None:
     pattern = next(rows(task, 1, end=End("skipped", "bench")))
     standing = int(ledger.store.read("zcard", ledger.store.key("runs")))
     for first in range(standing, size, BATCH):
-        ledger.plan([replace(pattern, run_id=f"{task.name}#{uuid7()}") for _ in range(min(BATCH, size - first))])
+        ledger.plan([replace(pattern, run_id=str(uuid7())) for _ in range(min(BATCH, size - first))])

@@ -36,7 +36,7 @@ def act(task: Any, word: str, plan: dict[str, Any]) -> Any:
         task.undo(plan["text"], data=value)
         task.step(plan["text"], lambda: value)
         task.progress(value, value)
-    if word.startswith("retry") or task.attempt.number == 1:
+    if word.startswith("retry") or task.anp_attempt.number == 1:
         ask_again(task, word, plan, error, value)
     return value
 
@@ -47,7 +47,7 @@ def ask_again(task: Any, word: str, plan: dict[str, Any], error: BaseException |
         raise celerys.Reject(error or plan["text"], requeue=True)
     if word == "by hand":
         raise celerys.Retry(plan["text"], error, when=0)
-    if word == "retry" and task.attempt.number == 1:
+    if word == "retry" and task.anp_attempt.number == 1:
         task.retry(exc=error, countdown=0, max_retries=1)
     if word == "retry in vain":
         task.retry(exc=error, countdown=0, max_retries=0)
@@ -136,7 +136,7 @@ def handled(self: Any, path: str, plan: str, where: str, how: str) -> str:
     enter(self, path)
     if how == "fails":
         raise ValueError("as asked")
-    if how == "retries" and self.attempt.number == 1:
+    if how == "retries" and self.anp_attempt.number == 1:
         raise self.retry(countdown=0)
     return how
 

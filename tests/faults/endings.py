@@ -105,7 +105,7 @@ def unfail(self: Any, undo: Any, path: str, lock: str, how: str) -> None:
 def late(self: Any, path: str, what: str) -> str:
     """Waits at a gate until it has lost its run, then goes on as if nothing had happened."""
     journal = Journal(path)
-    if self.attempt.number > 1:
+    if self.anp_attempt.number > 1:
         return "second"
     journal.wait_at(what, run=self.run_id)
     try:

@@ -59,7 +59,6 @@ def bodies(run: Run) -> int:
     [
         ("awkward", "failed", "awkward 7"),
         ("object", "failed", "JSON"),
-        ("large", "failed", "too large"),
     ],
 )
 def test_what_cannot_be_kept_is_a_failure_that_says_so(stack: Stack, way: str, state: str, says: str) -> None:

@@ -122,7 +122,7 @@ FORGED: dict[str, Callable[[Raw], None]] = {
     "it is due later": header("eta", FUTURE),
     "no result": header("ignore_result", True),
     "it was retried": header("retries", 7),
-    "it has begun": header("attempt", {"settled": True}),
+    "it has begun": header("anp_attempt", {"settled": True}),
     "it is a call": lambda raw: raw["headers"].update(is_eager=True, called_directly=True),
     "it has the seal": with_seal,
     "stamps that are revoked": lambda raw: raw["headers"].update(

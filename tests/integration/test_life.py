@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from celery import chain, chord, group
@@ -49,8 +50,10 @@ def test_a_row_and_its_message_are_kept_in_one_piece(stack: Stack) -> None:
     assert store.read("object", "encoding", store.key(f"run:{result.id}")) in ("ziplist", "listpack")
 
 
-def test_the_run_id_is_the_task_id_and_names_the_task(stack: Stack) -> None:
-    assert run(stack).id.startswith("probe#")
+def test_the_run_id_is_the_task_id_a_uuid_unless_a_key_names_it(stack: Stack) -> None:
+    called = run(stack)
+    assert (str(UUID(called.id)), UUID(called.id).version) == (called.id, 7)
+    assert stack.ends(called.id).run_id == called.id
     assert run(stack, key="order-7").id == "probe#order-7"
 
 

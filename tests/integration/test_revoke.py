@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import celery
@@ -13,7 +14,7 @@ from celery_anp.local.embedded.server import RedisServer
 from celery_anp.reliability.run import Run
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
-from tests.support.probe import add, plain, probe, swallows
+from tests.support.probe import add, plain, probe, secretive, swallows
 from tests.support.stack import Stack, on_empty_redis
 from worker.app import app
 
@@ -103,6 +104,32 @@ def test_a_run_that_is_revoked_by_a_stamp_is_cancelled(stack: Stack) -> None:
     result = signature.apply_async()
     run = stack.ends(result.id, 10)
     assert (run.state, run.reason) == ("cancelled", REVOKED)
+
+
+def test_celery_is_told_what_waits_for_a_time_once_and_what_was_revoked(stack: Stack) -> None:
+    later = add.apply_async((1, 2), countdown=300)
+    rolled = secretive.apply_async((), {"password": "hush", "user": "ann"}, countdown=200)
+    others = plain.apply_async((1,), countdown=300)
+    asked = app.control.inspect(timeout=5)
+
+    def told() -> dict[str, Any]:
+        entries = [entry for entries in (asked.scheduled() or {}).values() for entry in entries]
+        assert len(entries) == len({entry["request"]["id"] for entry in entries})
+        return {entry["request"]["id"]: entry for entry in entries}
+
+    eventually(lambda: {later.id, rolled.id, others.id} <= told().keys(), 20, "all three")
+    found = told()
+    entry = found[later.id]
+    assert (entry["request"]["name"], entry["request"]["kwargs"]) == ("probe.add", {"x": 1, "y": 2})
+    assert entry["request"].keys() == found[others.id]["request"].keys()
+    assert datetime.fromisoformat(entry["eta"]) == stack.run(later.id).due_at
+    assert found[rolled.id]["request"]["kwargs"] == {"password": "(secret)", "user": "ann"}
+    for result in (later, rolled, others):
+        result.revoke()
+    eventually(
+        lambda: all(later.id in ids and others.id in ids for ids in asked.revoked().values()), 20, "both workers"
+    )
+    assert later.id not in told()
 
 
 def test_a_message_without_a_row_stays_celerys(stack: Stack) -> None:

@@ -46,7 +46,7 @@ def slow(request: Any, error: Any, trace: Any, path: str, name: str) -> None:
 @app.task(bind=True, name="following.adds", retries=Retries(max=0), **OURS)
 def adds(self: Any, path: str, dies: str = "") -> int:
     """A part that adds another one to its chord."""
-    self.add_to_chord(step.si(self.attempt.number))
+    self.add_to_chord(step.si(self.anp_attempt.number))
     end_here("added")
     return 100
 

@@ -207,8 +207,12 @@ class Moves(Model):
             row.at, row.when = "time", self.now + self.keeping.long
             self.links[row.new.run_id] = self.now + GRACE
         elif outcome == "requeue":
-            row.state = "queued"
-            self.to_queue(row)
+            if delay:
+                self._turn(row, "delayed")
+                self.to_time(row, self.now + delay)
+            else:
+                row.state = "queued"
+                self.to_queue(row)
         elif outcome == "parked":
             self.park(row)
         elif outcome == "rolled_back":

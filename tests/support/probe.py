@@ -35,7 +35,7 @@ def journal_step(path: str, name: str) -> str:
 )  # fmt: skip
 def probe(self: Any, path: str, script: list[list[Any]], lock: str = "probe") -> dict[str, Any]:
     """Does what its script says: lines of a word and its arguments."""
-    number = self.attempt.number if self.attempt else 0
+    number = self.anp_attempt.number if self.anp_attempt else 0
     journal = Journal(path)
     who = {"run": self.run_id, "fence": self.fence, "lock": lock or self.run_id}
     journal.write("begin", **who)
@@ -155,7 +155,7 @@ def ends(self: Any, how: str) -> str:
     """Ends in one of Celery's ways."""
     if how == "ignore":
         raise Ignore("as asked")
-    if how == "reject" or (how == "requeue" and self.attempt.number == 1):
+    if how == "reject" or (how == "requeue" and self.anp_attempt.number == 1):
         raise Reject("as asked", requeue=how == "requeue")
     return 5 if how == "bad result" else how  # type: ignore[return-value]
 

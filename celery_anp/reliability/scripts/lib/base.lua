@@ -35,7 +35,7 @@ local function row_key(id) return P .. 'run:' .. id end
 local COMMON = {             -- what most scripts want to know of a row, in one command
   'state', 'at', 'reason', 'history', 'task', 'lock', 'overlap', 'node', 'fence', 'attempts', 'began', 'started',
   'wanted', 'cancel', 'deadline', 'settled', 'hook', 'schedule', 'meta_key', 'linked', 'ended', 'ping', 'list',
-  'unguarded', 'by_kombu', 'queue', 'seal', 'replacement',
+  'unguarded', 'by_kombu', 'by_backend', 'queue', 'seal', 'due', 'replacement',
 }
 local ROWS = {}              -- id -> its fields
 local MADE = {}              -- id -> true while its row is not written yet

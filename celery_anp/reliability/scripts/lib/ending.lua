@@ -5,7 +5,7 @@
 --   counts          hash    one more that ended so
 --   locks           hash    the next holder
 --   waiters:<lock>  zset    who that is
---   links           zset    its next links are to be sent
+--   links           zset    its next links are to be sent, or Celery's backend is to be told of it
 --   expiring        zset    from when it goes away
 --   ended:<task>    zset    it joins, unless a tick made it or it waits for somebody
 --   parked          zset    it waits for a node that knows its task
@@ -50,6 +50,20 @@ local function keep_few(id, state, keep)
   end
 end
 
+-- Celery hears of an end once: by the record that the worker made, by a plain one, or from its backend, which upkeep
+-- tells.
+local function tell_celery(id, state, reason, meta)
+  local made, first = meta and meta ~= '', get(id, 'ended') == ''
+  if made then publish(id, meta) elseif first then publish_end(id, state, reason) end
+  if not CELERY_STATE[state] then return end
+  if first and get(id, 'by_backend') == '1' and not made then
+    redis.call('ZADD', P .. 'links', NOW, id)
+  elseif first and get(id, 'linked') == '1' then
+    redis.call('ZADD', P .. 'links', NOW + GRACE, id)
+  end
+  set(id, 'ended', '1')
+end
+
 -- The run ends: out of its index, its lock goes on, its row gets its end. `meta`: Celery's record, made by the worker.
 local function finish(id, state, reason, meta, node)
   local stays = get(id, 'state') == 'rolling_back' and state == get(id, 'failed_as')     -- it was counted then
@@ -59,11 +73,7 @@ local function finish(id, state, reason, meta, node)
   set(id, 'finished', NOW, 'keep', int(keep))
   if not stays then redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1) end
   if state ~= 'rollback_failed' then release(id, finish) end
-  if meta and meta ~= '' then publish(id, meta) elseif get(id, 'ended') == '' then publish_end(id, state, reason) end
-  if CELERY_STATE[state] then
-    if get(id, 'linked') == '1' and get(id, 'ended') == '' then redis.call('ZADD', P .. 'links', NOW + GRACE, id) end
-    set(id, 'ended', '1')
-  end
+  tell_celery(id, state, reason, meta)
   tell_end(id, state, reason)
   if state ~= 'rollback_failed' then                 -- that one, and its lock, wait for a person
     write_down(id)
@@ -93,9 +103,7 @@ local function fail(id, state, reason, meta, node)
   unset(id, 'undone')
   enter(id, 'rolling_back', state .. ': ' .. reason, node)
   redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1)
-  if meta and meta ~= '' then publish(id, meta) else publish_end(id, state, reason) end
-  if get(id, 'linked') == '1' then redis.call('ZADD', P .. 'links', NOW + GRACE, id) end
-  set(id, 'ended', '1')
+  tell_celery(id, state, reason, meta)
   ready(id, true)                                    -- not straight to the queue: it may have waited for its lock
 end
 

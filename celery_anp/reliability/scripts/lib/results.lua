@@ -2,7 +2,7 @@
 --
 -- Keys:
 --   run:<id>        hash    its key, and how long it is kept
---   row.meta_key    string  the record
+--   row.meta_key    string  the record, as the worker encoded it or as JSON
 -- Uses: CELERY_STATE, int, get, number
 -- Provides: publish, publish_end, forget_end
 
@@ -16,7 +16,7 @@ end
 
 local function publish_end(id, state, reason)
   local status = CELERY_STATE[state]
-  if not status then return end
+  if not status or get(id, 'by_backend') == '1' then return end
   local failed = status == 'FAILURE'
   local why = {
     exc_type = failed and 'RunEnded' or 'TaskRevokedError',

@@ -9,8 +9,8 @@
 --   running:<node>  hash    the attempt
 -- Arguments: id, node, child, token (one per delivery of the message), and of the message that came its seal and JSON
 --   of what was used of it before the body: [ task, hard limit, soft limit, root, priority ]
--- Answer: { 'go', fence, attempt, failures, kind, the row's message to who came with another or '' } or { 'no', why };
---   a replay gets the first answer
+-- Answer: { 'go', fence, attempt, failures, kind, the row's message to who came with another or '', when it was due,
+--   its deadline } or { 'no', why }; a replay gets the first answer
 
 local id, node, child, token, seal, used = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local state, at = get(id, 'state'), get(id, 'at')
@@ -21,7 +21,7 @@ local function go()
   local kind = get(id, 'state') == 'rolling_back' and 'rollback' or 'run'
   local message = is_own() and '' or get(id, 'message')
   local failures = get(id, kind == 'rollback' and 'rollback_failures' or 'failures')
-  return { 'go', get(id, 'fence'), get(id, 'attempts'), failures, kind, message }
+  return { 'go', get(id, 'fence'), get(id, 'attempts'), failures, kind, message, get(id, 'due'), get(id, 'deadline') }
 end
 
 -- Whether the row's own message says the same of what was used before the body: of that nothing can be taken back.

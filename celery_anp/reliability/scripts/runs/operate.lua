@@ -27,9 +27,8 @@ if first then return answer(first) end
 if what == 'retry' and AGAIN[state] and get(id, 'message') ~= '' then   -- a tick that was only counted has none
   revive(id)
   forget_end(id)
-  unset(id, 'error', 'as_expected', 'failed_as', 'failed_why', 'ended', 'deadline',
-    'counted')
-  set(id, 'failures', 0, 'loss_points', 0, 'settled', '')
+  unset(id, 'error', 'as_expected', 'partial', 'failed_as', 'failed_why', 'ended', 'deadline', 'counted')
+  set(id, 'failures', 0, 'requeues', 0, 'loss_points', 0, 'settled', '')
   if get(id, 'lock') ~= '' and get(id, 'overlap') ~= 'allow_all' then set(id, 'overlap', 'buffer_all', 'limit', 1e6) end
   enter(id, 'queued', reason)
   ready(id, true)
