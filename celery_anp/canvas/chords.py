@@ -122,7 +122,9 @@ class PatientChords:
         Raises:
             LedgerUnavailable, LedgerFull, OperationalError, RedisError: the chord goes on when this part is told again.
         """
-        told_again = isinstance(self, RedisBackend) and isinstance(self.app.tasks.get(request.task), DeclaredTask)
+        told_again = isinstance(self, RedisBackend) and isinstance(
+            self.app.tasks.get(getattr(request, "task", None)), DeclaredTask
+        )
         if told_again and request.chord:
             request.chord = links.separate_body(self.app, request.chord)
             if not COUNTS_ONCE and getattr(request, "anp_attempt", None) is None:

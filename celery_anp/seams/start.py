@@ -41,8 +41,6 @@ def unkept(app: Any) -> Iterator[str]:
     if not broker.startswith(REDIS):
         given = cleared(broker.partition("://")[0] or broker)
         yield f"its broker is {given}, and rows need Redis (set broker_url to redis://…, or leave guard() out)"
-    if app.conf.task_protocol != 2:
-        yield f"task_protocol is {app.conf.task_protocol} (leave it out: Celery 5 speaks 2)"
     for name, task in sorted(app.tasks.items()):
         if isinstance(task, ReliableTask) and (names := taken(type(task))):
             yield f"the class of {name} uses names that we need: {', '.join(names)} (call them something else)"

@@ -54,6 +54,11 @@ class LedgerAMQP(AMQP):
         """Celery's own sender, for a message whose row is planned."""
         return super()._create_task_sender()
 
+    @property
+    def create_task_message(self) -> Any:
+        """Protocol 2, also where `task_protocol` is 1: each worker since Celery 4 reads it, and a row has headers."""
+        return self.as_task_v2
+
     def _create_task_sender(self) -> Any:
         return self._plan_then_send
 

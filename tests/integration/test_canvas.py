@@ -154,6 +154,22 @@ def test_a_chain_of_chords_is_made_anew_and_sent_once(started: Started) -> None:
     assert chord([inner, step.s(1)], total.s())().get(timeout=LONG) == 14
 
 
+@pytest.fixture
+def protocol_1() -> Iterator[None]:
+    app = step.app
+    app.conf.task_protocol = 1
+    app.amqp.__dict__.pop("create_task_message", None)  # kept once it was made
+    yield
+    app.conf.task_protocol = 2
+
+
+@pytest.mark.usefixtures("protocol_1")
+def test_a_canvas_of_protocol_1_comes_to_its_end(started: Started) -> None:
+    chords = group(step.s(1), step.s(2)) | total.s() | group(step.s(), step.s()) | total.s()
+    assert chords.delay().get(timeout=LONG) == 12
+    assert chain(step.s(1), step.s(), step.s()).delay().get(timeout=LONG) == 4
+
+
 def test_a_task_id_is_one_run(started: Started) -> None:
     frozen = step.s(1)
     frozen.freeze()

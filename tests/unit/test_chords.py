@@ -8,6 +8,7 @@ from typing import Any
 
 import celery
 import pytest
+from celery.app.task import Context
 from celery.backends.redis import RedisBackend
 
 from celery_anp.canvas.chords import COUNTING, COUNTS_ONCE, ChordWaits, Counting
@@ -49,3 +50,8 @@ def test_a_chord_that_waits_is_not_cleaned_up(passing: BaseException) -> None:
         COUNTING.reset(counting)
     backend._chord_cleanup_script(keys=[], args=[], client=None)
     assert cleaned, "after a body that was sent it is"
+
+
+def test_a_part_whose_request_names_no_task_is_counted_as_celery_does() -> None:
+    backend: Any = with_ledger(RedisBackend)(app=app, url="redis://127.0.0.1:1/0")
+    assert backend.on_chord_part_return(Context(), "SUCCESS", 1) is None
