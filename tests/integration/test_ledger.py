@@ -403,6 +403,23 @@ def test_a_run_that_is_too_late_to_start_expires_and_one_that_began_does_not(led
     assert begin(ledger, "b", "t2").attempt == 2
 
 
+def test_only_its_backend_tells_celery_of_an_end_and_not_beside_a_child_that_does(ledger: Moved) -> None:
+    told_by_child = {"by child": 1, "by upkeep": 0, "cancelled": 1}
+    for run_id, child_tells in told_by_child.items():
+        ledger.plan([new(run_id, by_backend=True, meta_key=f"meta:{run_id}")])
+        begin(ledger, run_id)
+        if run_id == "cancelled":
+            ledger.operate(run_id, "cancel", "tests")
+        settle(ledger, run_id, "failed", **({"child_tells": 1} if child_tells else {}))
+    ledger.plan([new("by a script", meta_key="meta:by a script")])
+    begin(ledger, "by a script")
+    settle(ledger, "by a script", "failed")
+    assert ledger.links_due() == ["by upkeep", "cancelled"]
+    ledger.go(6)
+    assert "by child" in ledger.links_due()
+    assert list(ledger.store.client.keys("meta:*")) == ["meta:by a script"]
+
+
 def test_a_tick_is_decided_once_from_one_cursor(ledger: Moved) -> None:
     tick = new("s@1", schedule="s", tick=1000)
     first = ledger.decide([Decision("s", "", "1000|x", (tick,))])
