@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 #: Of the development's tools only what runs the tests: linters need newer libraries than our floors.
-TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "hatchling")
+TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "hatchling", "ephem")
 NAMED = re.compile(r"([a-z-]+)>=([0-9.]+)")
 
 

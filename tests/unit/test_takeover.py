@@ -258,7 +258,6 @@ def test_a_message_goes_where_kombu_would_put_it(app: Celery, options: dict[str,
     ],
 )
 def test_what_only_an_object_knows_is_asked_of_it(app: Celery, make: Callable[[], Any]) -> None:
-    pytest.importorskip("ephem") if "solar" in repr(make.__code__.co_names) else None
     one, again = entry(app, make()), entry(app, make())
     assert one.asks
     assert " at 0x" not in one.asks
