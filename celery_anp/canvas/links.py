@@ -57,9 +57,9 @@ def send(app: Any, ledger: Ledger, run_id: str) -> None:
         LedgerUnavailable, LedgerFull, OperationalError, RedisError: not all was sent; it is due again.
     """
     run = ledger.find(run_id)
-    row = ledger.row_key(run_id)
-    asked = ["message", "failed_as", "failed_why", "by_backend", "partial", "replacement"]
-    kept = ledger.store.read("hmget", row, asked)
+    kept = ledger.store.read(
+        "hmget", ledger.row_key(run_id), ["message", "failed_as", "failed_why", "by_backend", "partial", "replacement"]
+    )
     if run is None or kept[0] is None:
         ledger.links_done(run_id)
         return

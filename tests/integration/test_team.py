@@ -167,7 +167,7 @@ class Counting(AMQP):
 def test_a_publisher_of_theirs_is_mixed_in(redis: Redis) -> None:
     made = app_with(amqp=f"{__name__}:Counting")
     assert made.amqp.counted() == 1
-    run_id = made.task(shared=False, name="t")(body).delay(1).id
+    run_id = made.task(shared=False, name="t")(body).apply_async((1,), queue="theirs").id
     assert made.ledger.run(run_id).state == "queued"
 
 

@@ -48,7 +48,7 @@ def plain(x: int) -> int:
 def by(self: Any, how: str, path: str = "", dies: str = "") -> Any:
     """Puts something in its place, as it is told."""
     if path:
-        Journal(path).write("body", how=how, attempt=self.attempt.number)
+        Journal(path).write("body", how=how, attempt=self.anp_attempt.number)
     return self.replace(REPLACEMENTS[how](path))
 
 
