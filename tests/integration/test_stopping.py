@@ -14,7 +14,7 @@ from tests.support.probe import probe
 from tests.support.stack import Process, Stack
 from worker.app import app
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 #: Each orders the sets of a process in another way; among eight, Celery's steps stand in every order that matters.
 SEEDS = range(8)
@@ -32,7 +32,7 @@ def stack(stack: Stack) -> Stack:
 
 def ready(*workers: Process) -> None:
     for worker in workers:
-        eventually(lambda w=worker: " ready." in w.said(), 60, f"{worker.name} to be ready")  # type: ignore[misc]
+        eventually(lambda w=worker: " ready." in w.said(), 120, f"{worker.name} to be ready")  # type: ignore[misc]
 
 
 def one_for_each_seed(stack: Stack, *arguments: str) -> list[Process]:
