@@ -1,4 +1,4 @@
-"""Imports of 20,000 rows by real workers that are killed, on SQLite and MariaDB: every row once, and all of it back."""
+"""Imports of 8,000 rows by real workers that are killed, on SQLite and MariaDB: every row once, and all of it back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.import_site import ImportSite, import_site
 from tests.support.mariadb import MariaDB
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
-ROWS = 20_000
+ROWS = 8_000
 CHUNK = 500
 
 
@@ -79,14 +79,14 @@ def test_mariadb_is_restarted_and_the_worker_killed_meanwhile(mariadb: MariaDB, 
     with import_site(tmp_path, os.environ["ANP_REDIS_URL"], mariadb.database()) as site:
         run_id = site.begin(site.source("feed.ndjson", feed.rows(ROWS)))
         worker = site.worker()
-        site.passes(run_id, 2_000)
+        site.passes(run_id, ROWS // 10)
         mariadb.kill()
         worker.kill()
         site.worker()
         mariadb.start()
         site.engine.dispose()
         assert site.point(run_id).position == feed.counts(site.engine)["sources"]
-        site.passes(run_id, 12_000)
+        site.passes(run_id, ROWS // 2)
         mariadb.kill()
         waits = site.stack.reaches(run_id, "delayed", 30)
         assert waits.error is not None

@@ -165,8 +165,8 @@ def test_an_interrupt_leaves_what_is_left_for_the_next_time(
     assert flood.cancel(live, left, WAITING, "ann", "", 0) == 2 * flood.BATCH
 
 
-def test_a_hundred_thousand_runs_end_and_others_go_on_meanwhile(stack: Stack, live: Ledger) -> None:
-    flooded(live, 100_000)
+def test_twenty_thousand_runs_end_and_others_go_on_meanwhile(stack: Stack, live: Ledger) -> None:
+    flooded(live, 20_000)
     slowest = 0.0
     command = [sys.executable, "-m", "celery_anp", "runs", "cancel", "--task", "task", "--yes", "--json"]
     with subprocess.Popen(command, env=stack.environment(), cwd=stack.folder, stdout=subprocess.PIPE) as process:
@@ -176,7 +176,7 @@ def test_a_hundred_thousand_runs_end_and_others_go_on_meanwhile(stack: Stack, li
             slowest = max(slowest, time.monotonic() - before)
             time.sleep(0.01)
         assert process.stdout
-        assert json.loads(process.stdout.read())["cancelled"] == 100_000
+        assert json.loads(process.stdout.read())["cancelled"] == 20_000
     assert slowest < 1.0, "no batch keeps the others waiting"
     assert live.backlog() == {"queued": 0, "delayed": 0, "blocked": 0}
 

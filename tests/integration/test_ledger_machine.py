@@ -484,7 +484,7 @@ class Machine(Pair, RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(3600 if os.environ.get("LEDGER_MACHINE") == "long" else 600)
-@pytest.mark.parametrize("examples", [50, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [50, pytest.param(100, marks=pytest.mark.long)])
 def test_the_scripts_do_what_the_model_says_whatever_happens(redis: Redis, examples: int) -> None:
     Machine.redis = connect(os.environ["ANP_REDIS_URL"])
     quick = settings(QUICK, max_examples=examples)
