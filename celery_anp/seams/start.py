@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from celery import Task
+from celery import VERSION, Task
 from celery.utils.imports import symbol_by_name
 from celery.utils.log import get_logger
 
@@ -41,6 +41,8 @@ def unkept(app: Any) -> Iterator[str]:
     if not broker.startswith(REDIS):
         given = cleared(broker.partition("://")[0] or broker)
         yield f"its broker is {given}, and rows need Redis (set broker_url to redis://…, or leave guard() out)"
+    if app.conf.task_protocol != 2 and VERSION < (5, 7):  # it links a chord to the wrong part
+        yield f"task_protocol is {app.conf.task_protocol}: before Celery 5.7 chains of chords would hang (leave it out)"
     for name, task in sorted(app.tasks.items()):
         if isinstance(task, ReliableTask) and (names := taken(type(task))):
             yield f"the class of {name} uses names that we need: {', '.join(names)} (call them something else)"
