@@ -82,7 +82,7 @@ def test_a_worker_container_cut_off_its_network_loses_its_run_and_comes_back(com
 def test_a_run_that_eats_its_containers_memory_is_quarantined_and_the_workers_stay(compose: Compose) -> None:
     run_id = compose.send(["eat", 600], key="eater")
     ended = compose.reaches(run_id, timeout=90)
-    assert (ended.state, ended.losses) == ("rolled_back", 3)
+    assert (ended.state, ended.losses) == ("quarantined", 3)
     assert any("quarantined: took its worker down too often" in step.reason for step in ended.history)
     assert compose.reaches(compose.send(["effect", "e"], key="after-eater")).state == "succeeded"
 
