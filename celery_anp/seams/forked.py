@@ -3,14 +3,18 @@
 The main process forks while our threads (upkeep, links, outbox, lease) use Celery. kombu takes a lock whenever one of
 its cached properties is read, also where the value is there, and Celery one whenever it sends a signal; a child that is
 forked in that instant waits for ever when it does the same. Seen: one that had settled its run hung where it would send
-the next link, and went on saying that it was at it, so that nobody else sent it either.
+the next link, and went on saying that it was at it, so that nobody else sent it either. Before Python 3.12 Python's own
+cached properties have such a lock too. Seen: a thread checked the input of a link, for the first time of that task, and
+a child that was forked meanwhile hung before its body.
 
-Limit: it knows these two. A task module that starts threads in the main process has its own locks to think of.
+Limit: it knows these. A task module that starts threads in the main process has its own locks to think of.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from collections.abc import Callable
 from threading import Lock, RLock
 from typing import Any
@@ -20,6 +24,8 @@ from kombu.utils.objects import cached_property
 
 #: Whose `lock` is used from our threads, and what makes one.
 HELD: tuple[tuple[type, Callable[[], Any]], ...] = ((cached_property, RLock), (Signal, Lock))
+if sys.version_info < (3, 12):
+    HELD = (*HELD, (functools.cached_property, RLock))
 
 
 class LockOfThisProcess:
