@@ -490,3 +490,16 @@ def test_the_scripts_do_what_the_model_says_whatever_happens(redis: Redis, examp
     quick = settings(QUICK, max_examples=examples)
     profile = LONG if os.environ.get("LEDGER_MACHINE") == "long" else quick
     run_state_machine_as_test(Machine, settings=profile)
+
+
+def test_a_run_with_a_hook_that_is_cancelled_while_it_is_replaced_still_has_its_links_sent(redis: Redis) -> None:
+    Machine.redis = connect(os.environ["ANP_REDIS_URL"])
+    machine = Machine()
+    machine.beat("n1", new=True)
+    machine.planned(machine.new("a", hook=True, linked=True))
+    machine.deliver("a", "n1")
+    machine.finish(machine.attempts[-1], 8, 0, meta=False)
+    machine.operate("a", "cancel")
+    machine.check()
+    assert set(machine.model.links) == {"a"}
+    machine.teardown()

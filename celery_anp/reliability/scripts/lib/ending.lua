@@ -101,6 +101,7 @@ local function fail(id, state, reason, meta, node)
   local keep = number(id, 'keep_long')
   set(id, 'keep', int(keep), 'failed_why', reason, 'rollback_losses', 0, 'rollback_failures', 0)
   unset(id, 'undone')
+  leave(id)                                          -- before its links are due: with a replacement those go too
   enter(id, 'rolling_back', state .. ': ' .. reason, node)
   redis.call('HINCRBY', P .. 'counts', get(id, 'task') .. '|' .. state, 1)
   tell_celery(id, state, reason, meta)
