@@ -266,7 +266,7 @@ def test_a_host_that_was_started_again_has_lost_its_nodes_and_its_twin_has_not(s
 
 #: Two processes in one pid namespace: the first registers and dies, the second gets its number, and a third one looks.
 REUSED = """
-import os, sys, time
+import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from celery_anp.node.deaths import Deaths
@@ -288,7 +288,7 @@ def register():
 first = child(register)
 os.waitpid(first, 0)
 Path("/proc/sys/kernel/ns_last_pid").write_text(str(first - 1))
-second = child(lambda: time.sleep(60))
+second = child(signal.pause)
 Deaths(ledger).look()
 print(first == second, ledger.run("a").state, ledger.run("a").reason)
 os.kill(second, 9)

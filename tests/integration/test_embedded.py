@@ -67,8 +67,8 @@ def test_nobody_else_on_the_machine_can_use_it(tmp_path: Path) -> None:
 
 def test_it_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from celery_anp.local.embedded import RedisServer;"
-        "print(RedisServer.ledger(Path(sys.argv[1])).start().pid, flush=True); time.sleep(60)"
+        "import signal, sys; from pathlib import Path; from celery_anp.local.embedded import RedisServer;"
+        "print(RedisServer.ledger(Path(sys.argv[1])).start().pid, flush=True); signal.alarm(60); signal.pause()"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None

@@ -21,8 +21,11 @@ from celery_anp.process.supervisor import Supervisor
 from celery_anp.settings import environment
 from tests.support.eventually import eventually
 
-STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN);print('up', flush=True); time.sleep(60)"
-FAMILY = "import subprocess,time; p=subprocess.Popen(['sleep','60']); print(p.pid, flush=True); time.sleep(60)"
+STUBBORN = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.alarm(60);"
+    "print('up', flush=True); signal.pause()"
+)
+FAMILY = "import subprocess; p=subprocess.Popen(['sleep','60']); print(p.pid, flush=True); p.wait()"
 
 
 def python(program: str, log: Path, healthy: bool = True) -> Service:
