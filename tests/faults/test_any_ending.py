@@ -25,6 +25,7 @@ from tests.faults import anyhow, oddities
 from tests.support.eventually import eventually
 from tests.support.probe import add
 from tests.support.stack import Stack, on_empty_redis
+from tests.support.still_works import still_works
 
 pytestmark = pytest.mark.long
 
@@ -71,8 +72,7 @@ def shared(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) 
 def stack(shared: Stack) -> Iterator[Stack]:
     """The shared stack; whatever ended in it, its one worker is still there and works."""
     yield shared
-    assert [process.process.poll() for process in shared.processes] == [None]
-    assert add.delay(1, 2).get(timeout=20) == 3
+    still_works(shared)
 
 
 def entered(stack: Stack, end: str = "") -> Counter[str]:

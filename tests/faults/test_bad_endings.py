@@ -16,8 +16,9 @@ from celery_anp.reliability.run import Run
 from tests.faults import endings
 from tests.support.eventually import eventually
 from tests.support.journal import Journal
-from tests.support.probe import add, picky, probe
+from tests.support.probe import picky, probe
 from tests.support.stack import Stack, on_empty_redis
+from tests.support.still_works import still_works
 
 pytestmark = pytest.mark.long
 
@@ -35,8 +36,7 @@ def shared(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) 
 def stack(shared: Stack) -> Iterator[Stack]:
     """The shared stack; whatever ended in it, its one worker is still there and works."""
     yield shared
-    assert [process.process.poll() for process in shared.processes] == [None]
-    assert add.delay(1, 2).get(timeout=20) == 3
+    still_works(shared)
 
 
 @pytest.fixture
